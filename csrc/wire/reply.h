@@ -1,0 +1,64 @@
+/* Answers, written straight into a ring.
+ *
+ * A reply is begun, filled and ended; every answer line ends with the request's reqId, if it had one, and a newline. If
+ * memory runs out in the middle, `failed` is set and what was written of this reply is taken back: its owner (a
+ * connection) must then end, since the client would wait for an answer that never comes.
+ */
+#ifndef MQ_REPLY_H
+#define MQ_REPLY_H
+
+#include "base/ring.h"
+#include "wire/request.h"
+#include "wire/result.h"
+
+struct mq_reply {
+    struct mq_ring *out;
+    mq_slice req_id;  /* quoted as written; p NULL = none */
+    size_t start;     /* bytes in the ring before this reply */
+    uint32_t listed;  /* elements of the list being written */
+    bool failed;
+};
+
+void mq_reply_init(struct mq_reply *reply, struct mq_ring *out);
+
+/* Bytes of this reply so far. */
+static inline size_t mq_reply_used(const struct mq_reply *reply) { return mq_ring_used(reply->out) - reply->start; }
+
+/* Whole answers. */
+void mq_reply_ok(struct mq_reply *reply);
+void mq_reply_id(struct mq_reply *reply, uint64_t id);
+void mq_reply_count(struct mq_reply *reply, uint64_t count);
+/* The count in a list too, as older clients read it: {ok,ids:[COUNT],count} */
+void mq_reply_count_listed(struct mq_reply *reply, uint64_t count);
+void mq_reply_paused(struct mq_reply *reply, bool paused);
+void mq_reply_pong(struct mq_reply *reply);
+void mq_reply_stats(struct mq_reply *reply, const struct mq_stats_view *stats);
+void mq_reply_hello(struct mq_reply *reply, const struct mq_hello_view *hello);
+void mq_reply_job(struct mq_reply *reply, const struct mq_job_view *job); /* NULL: job:null */
+/* `why` NULL: the error's own text. */
+void mq_reply_refuse(struct mq_reply *reply, enum mq_error error, const char *why);
+
+/* Lists: begin with their kind (JOBS, IDS, QUEUES), add, end. */
+void mq_reply_list(struct mq_reply *reply, enum mq_result_kind kind);
+void mq_reply_list_job(struct mq_reply *reply, const struct mq_job_view *job);
+void mq_reply_list_id(struct mq_reply *reply, uint64_t id);
+void mq_reply_list_queue(struct mq_reply *reply, const struct mq_queue_view *queue);
+void mq_reply_list_end(struct mq_reply *reply);
+
+/* A batch's refused items, between its ids and the end. */
+struct mq_item_error {
+    uint32_t index;
+    enum mq_error error;
+    char *why; /* owned by whoever collected it; NULL: the error's own text */
+};
+void mq_reply_item_errors_end(struct mq_reply *reply, const struct mq_item_error *errors, size_t n);
+
+/* Digits of a token, as the job's answer shows it: 16 of them. */
+#define MQ_TOKEN_BYTES 16u
+void mq_token_text(uint64_t token, char out[MQ_TOKEN_BYTES]);
+/* False if the text is no token. */
+bool mq_token_parse(mq_slice text, uint64_t *token);
+
+const char *mq_error_text(enum mq_error error);
+
+#endif

@@ -1,0 +1,54 @@
+/* What commands answer with, as values: filled in by command/, written by wire/reply. No state behind them. */
+#ifndef MQ_RESULT_H
+#define MQ_RESULT_H
+
+#include "base/slice.h"
+
+#include <stdint.h>
+
+enum mq_result_kind {
+    MQ_RESULT_OK,
+    MQ_RESULT_ID,
+    MQ_RESULT_IDS,
+    MQ_RESULT_COUNT,
+    MQ_RESULT_JOB,
+    MQ_RESULT_JOBS,
+    MQ_RESULT_PAUSED,
+    MQ_RESULT_QUEUES,
+    MQ_RESULT_STATS,
+    MQ_RESULT_PONG,
+    MQ_RESULT_HELLO,
+};
+
+/* A job as clients see it. Times are ms since the epoch, 0 = not yet; durations ms. Slices borrow from the job. */
+struct mq_job_view {
+    uint64_t id;
+    mq_slice queue_json; /* quoted */
+    mq_slice data;       /* JSON, verbatim */
+    int64_t created_ms, run_at_ms, started_ms;
+    uint64_t attempts, max_attempts, backoff_ms, max_backoff_ms, ttl_ms, timeout_ms, deliveries;
+    uint64_t token;         /* of the present delivery; valid if has_token */
+    mq_slice unique_key;    /* decoded; valid if has_key */
+    mq_slice last_error;    /* quoted as written; p NULL = none */
+    const char *reason;     /* in the dead-letter queue; else NULL */
+    int32_t priority;
+    bool has_key, has_token;
+};
+
+struct mq_queue_view {
+    mq_slice name_json;
+    uint64_t pending, processing, delayed, dlq, completed;
+    bool paused;
+};
+
+struct mq_stats_view {
+    uint64_t queued, processing, delayed, dlq, completed, waiting;
+};
+
+struct mq_hello_view {
+    const char *version;
+    uint64_t max_line, max_job_bytes, max_output, max_deliveries, lease_ms;
+    bool auth_required, authenticated;
+};
+
+#endif
