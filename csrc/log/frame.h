@@ -1,0 +1,22 @@
+/* Records as bytes: little-endian, each with its type, flags, slot and length; fields are only ever appended. */
+#ifndef MQ_FRAME_H
+#define MQ_FRAME_H
+
+#include "base/ring.h"
+#include "log/record.h"
+
+struct mq_frame {
+    struct mq_ring bytes;
+    uint32_t records;
+};
+
+void mq_frame_init(struct mq_frame *frame);
+void mq_frame_close(struct mq_frame *frame);
+void mq_frame_clear(struct mq_frame *frame);
+/* Room for a record with this much text. 0, or -1 when there is no memory; the next add then cannot fail. */
+int mq_frame_reserve(struct mq_frame *frame, size_t text_n);
+void mq_frame_add(struct mq_frame *frame, const struct mq_record *record);
+/* Reads the record at the front of `bytes` and moves on. False if what stands there is no whole record. Slices borrow. */
+bool mq_frame_next(mq_slice *bytes, struct mq_record *record);
+
+#endif

@@ -1,0 +1,60 @@
+/* Records: what a command decided, with every choice resolved. Applying them is the only way state changes.
+ *
+ * Times are absolute (ms since the epoch), random choices are already made, and each record touches one slot. Slices
+ * borrow. The hints at the end are not part of a record's meaning and are never written to a log: the live path fills
+ * them in so that apply need not look things up again; on replay they are NULL.
+ */
+#ifndef MQ_RECORD_H
+#define MQ_RECORD_H
+
+#include "base/slice.h"
+
+#include <stdint.h>
+
+enum mq_record_type { /* numbers are part of the durable format */
+    MQ_REC_PUSHED = 1,
+    MQ_REC_LEASED = 2,
+    MQ_REC_ACKED = 4,
+    MQ_REC_RETRIED = 5,    /* failed or timed out; waits again until run_at_ms */
+    MQ_REC_DEAD = 6,       /* into the dead-letter queue */
+    MQ_REC_EXPIRED = 7,    /* its TTL ended before it was pulled */
+    MQ_REC_RELEASED = 8,   /* held no more, waits again; `lost` tells a loss from a RELEASE */
+    MQ_REC_CANCELLED = 9,
+    MQ_REC_QUEUE_SET = 11, /* the queue's settings, whole */
+    MQ_REC_DLQ_RETRIED = 16,
+};
+
+enum mq_reason { /* why a job is in the dead-letter queue; numbers are part of the durable format */
+    MQ_REASON_NONE = 0,
+    MQ_REASON_FAILED = 1,
+    MQ_REASON_TIMEOUT = 2,
+    MQ_REASON_WORKER_LOST = 3,
+    MQ_REASON_EXPIRED_LEASE = 4,
+};
+
+struct mq_record {
+    uint8_t type;   /* enum mq_record_type */
+    uint8_t reason; /* DEAD */
+    bool lost;      /* RELEASED: counts as a loss */
+    bool has_key;   /* PUSHED */
+    bool paused;    /* QUEUE_SET */
+    bool unsent;    /* RELEASED: the delivery never reached a worker and is not counted */
+    uint16_t slot;
+    int32_t priority;     /* PUSHED */
+    int64_t at_ms;        /* when it was decided */
+    uint64_t id;          /* of the job; 0 for QUEUE_SET */
+    int64_t run_at_ms;    /* PUSHED, RETRIED, RELEASED, DLQ_RETRIED */
+    uint64_t token;       /* LEASED */
+    uint64_t lease_ms;    /* LEASED; 0 = held by its connection */
+    mq_slice queue, data, key; /* PUSHED; queue of QUEUE_SET too */
+    uint64_t max_attempts, backoff_ms, max_backoff_ms, ttl_ms, timeout_ms; /* PUSHED */
+    mq_slice error;       /* RETRIED, DEAD: quoted as written; p NULL = none */
+
+    /* hints */
+    struct mq_queue *queue_hint;
+    struct mq_job *job_hint;       /* PUSHED: already built, apply takes it over */
+    struct mq_holder *holder_hint; /* LEASED by a connection */
+    struct mq_extra *extra_hint;   /* RETRIED, DEAD: already built, apply takes it over */
+};
+
+#endif
