@@ -1,0 +1,93 @@
+/* mqfast: the public C API.
+ *
+ * An engine holds queues and jobs; a net serves an engine on sockets with a fixed number of reactors. Everything is
+ * opaque. Functions that can fail return 0 (or a count) or a negative number: of errors.def for the engine's refusals,
+ * -errno where the comment says so. The library starts no thread, installs no signal handler and has no mutable global:
+ * the caller gives threads to mq_net_run.
+ */
+#ifndef MQFAST_H
+#define MQFAST_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct mq_engine mq_engine;
+typedef struct mq_net mq_net;
+
+struct mq_config {
+    const char *const *auth_tokens; /* auth_token_n NUL-terminated strings, copied; none = no authentication */
+    size_t auth_token_n;
+    size_t max_line;         /* bytes of a request line without its newline */
+    size_t max_job_bytes;    /* bytes of JSON text of a job's data */
+    size_t max_output;       /* bytes a connection may leave unsent before its commands wait */
+    size_t max_memory;       /* bytes of all jobs; 0 = no limit */
+    uint32_t max_deliveries; /* losses of a held job after which it goes to the dead-letter queue */
+    uint64_t lease_ms;       /* of pulls that name none and have no connection */
+    int64_t manual_time_ms;  /* >= 0: time stands still there until mq_engine_set_time; -1: real time */
+    uint64_t seed;           /* of delivery tokens; 0 = from the system */
+    const char *version;     /* what HELLO says; must outlive the engine */
+};
+
+/* Fills in the defaults. */
+void mq_config_init(struct mq_config *config);
+
+/* NULL when there is no memory. */
+mq_engine *mq_engine_create(const struct mq_config *config);
+/* No net and no thread may use it any more. NULL is ignored. */
+void mq_engine_free(mq_engine *engine);
+
+/* Executes one request line (with or without newline) for a trusted caller; never waits. On success *reply is a block of
+ * *reply_n bytes (no newline) that mq_reply_free takes back, and 0 is returned; else MQ_E_OUT_OF_MEMORY. Thread-safe. */
+int mq_engine_execute(mq_engine *engine, const char *line, size_t line_n, char **reply, size_t *reply_n);
+void mq_reply_free(char *reply);
+
+/* Manual time only: moves it forward and wakes the reactors. */
+void mq_engine_set_time(mq_engine *engine, int64_t now_ms);
+int64_t mq_engine_now(const mq_engine *engine);
+
+/* Moves jobs whose time has come, in every shard; what is due later than now is returned (ms since the epoch, INT64_MAX =
+ * nothing). The reactors do this by themselves; only a caller without a net needs it. */
+int64_t mq_engine_tick(mq_engine *engine);
+
+/* Debug: checks every count, index and list of the engine against a full scan; aborts with a message on a difference. */
+void mq_engine_check(mq_engine *engine);
+
+/* `reactors` from 1 to 64. NULL with errno set on failure. The engine must outlive the net. */
+mq_net *mq_net_create(mq_engine *engine, unsigned reactors);
+/* No reactor may be running. NULL is ignored. */
+void mq_net_free(mq_net *net);
+/* A bound, listening, non-blocking stream socket; the net owns it on success. Before the first run only. 0 or -errno. */
+int mq_net_listen(mq_net *net, int fd);
+/* Serves as reactor `index` on this thread until stopped. 0, or -errno if the reactor cannot go on. */
+int mq_net_run(mq_net *net, unsigned index);
+/* From any thread or signal handler. Without force: parked pulls are answered, output is flushed for at most 1.5 s. */
+void mq_net_stop(mq_net *net, int force);
+/* Open connections. */
+size_t mq_net_connections(const mq_net *net);
+
+/* The tables, for callers that render documentation or routes: NULL past the end. */
+struct mq_field_info {
+    const char *id, *snake, *camel, *type, *doc;
+    int64_t minimum;
+    uint64_t maximum;
+};
+struct mq_command_info {
+    const char *name, *plane, *result, *http_method, *http_path, *doc;
+    uint64_t required, optional; /* bit n = row n of the fields */
+};
+struct mq_error_info {
+    const char *code, *text;
+    int number, http_status, retryable;
+};
+const struct mq_field_info *mq_field_info(size_t row);
+const struct mq_command_info *mq_command_info(size_t row);
+const struct mq_error_info *mq_error_info(size_t row);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

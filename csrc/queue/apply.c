@@ -1,0 +1,253 @@
+/* apply: the only code that changes jobs and queues; a pure function of state and record.
+ *
+ * It calls no clock and draws no random number, and it cannot fail: on the live path everything was reserved by decide; on
+ * replay it reserves for itself and there is nobody to refuse to, so running out of memory ends the start.
+ */
+#include "base/check.h"
+#include "base/hash.h"
+#include "queue/decide.h"
+#include "queue/shard.h"
+
+static struct mq_job *job_of(struct mq_shard *shard, const struct mq_record *record)
+{
+    struct mq_job *job = record->job_hint;
+    if (!job) {
+        job = mq_slot_job(mq_shard_slot(shard, record->id), record->id);
+        MQ_ASSERT(job);
+    }
+    return job;
+}
+
+static void wait_until(struct mq_shard *shard, struct mq_job *job, int64_t run_at_ms, int64_t at_ms)
+{
+    struct mq_queue *queue = job->queue;
+    job->run_at_ms = run_at_ms;
+    if (run_at_ms <= at_ms) {
+        mq_queue_add_ready(queue, job);
+        shard->counts.ready++;
+        return;
+    }
+    mq_queue_add_delayed(queue, job);
+    shard->counts.delayed++;
+    mq_shard_retime_locked(shard, queue);
+}
+
+static void end_ttl(struct mq_shard *shard, struct mq_job *job)
+{
+    struct mq_options *options = mq_job_options(job);
+    if (options && options->ttl_index != MQ_HEAP_NONE)
+        mq_heap_remove(&shard->ttls, options->ttl_index);
+}
+
+static void end_waiting(struct mq_shard *shard, struct mq_job *job)
+{
+    bool delayed = job->state == MQ_JOB_DELAYED;
+    mq_queue_take_waiting(job->queue, job);
+    end_ttl(shard, job);
+    if (delayed) {
+        shard->counts.delayed--;
+        mq_shard_retime_locked(shard, job->queue);
+    } else {
+        shard->counts.ready--;
+    }
+}
+
+static void end_hold(struct mq_shard *shard, struct mq_job *job)
+{
+    struct mq_hold *hold = job->at.hold;
+    MQ_ASSERT(job->state == MQ_JOB_ACTIVE);
+    mq_list_remove(&hold->node);
+    if (hold->deadline_index != MQ_HEAP_NONE)
+        mq_heap_remove(&shard->deadlines, hold->deadline_index);
+    mq_pool_put(&shard->holds, hold);
+    job->queue->active_n--;
+    shard->counts.active--;
+    job->state = MQ_JOB_NEW;
+}
+
+static void end_dead(struct mq_shard *shard, struct mq_job *job)
+{
+    mq_list_remove(&job->extra->dead);
+    job->extra->reason = MQ_REASON_NONE;
+    job->queue->dead_n--;
+    shard->counts.dead--;
+    job->state = MQ_JOB_NEW;
+}
+
+static void end_job(struct mq_shard *shard, struct mq_job *job)
+{
+    mq_queue_key_drop(job->queue, job);
+    mq_slot_remove(mq_shard_slot(shard, job->id), job);
+    shard->bytes -= mq_job_bytes(job);
+    mq_job_free(job);
+}
+
+static void set_extra(struct mq_job *job, struct mq_extra *extra)
+{
+    if (!extra)
+        return;
+    if (job->extra)
+        mq_free(job->extra);
+    job->extra = extra;
+}
+
+static void apply_pushed(struct mq_shard *shard, const struct mq_record *record)
+{
+    struct mq_slot *slot = mq_shard_slot(shard, record->id);
+    struct mq_queue *queue = record->queue_hint;
+    struct mq_job *job = record->job_hint;
+    if (!job) { /* replay */
+        queue = mq_slot_queue_make(slot, record->queue, mq_hash_bytes(record->queue.p, record->queue.n));
+        job = mq_job_create(record);
+        MQ_ASSERT(queue && job);
+        MQ_ASSERT(mq_decide_push_reserve_locked(shard, queue, job) == 0);
+    }
+    job->queue = queue;
+    queue->known = true;
+    if (slot->counter < job->id / MQ_SLOTS)
+        slot->counter = job->id / MQ_SLOTS;
+    mq_slot_add(slot, job);
+    shard->bytes += mq_job_bytes(job);
+    if (job->has_key)
+        mq_queue_key_hold(queue, job);
+    struct mq_options *options = mq_job_options(job);
+    if (options && options->ttl_ms)
+        mq_heap_push(&shard->ttls, (uint64_t)mq_time_add(job->created_ms, options->ttl_ms), job->id, options);
+    wait_until(shard, job, record->run_at_ms, record->at_ms);
+}
+
+static void apply_leased(struct mq_shard *shard, const struct mq_record *record)
+{
+    struct mq_job *job = job_of(shard, record);
+    struct mq_options *options = mq_job_options(job);
+    struct mq_hold *hold = mq_pool_get(&shard->holds);
+    MQ_ASSERT(hold);
+    end_waiting(shard, job);
+    *hold = (struct mq_hold){
+        .job = job,
+        .token = record->token,
+        .lease_ms = record->lease_ms,
+        .lease_until_ms = record->lease_ms ? mq_time_add(record->at_ms, record->lease_ms) : MQ_NEVER,
+        .timeout_at_ms = options && options->timeout_ms ? mq_time_add(record->at_ms, options->timeout_ms) : MQ_NEVER,
+        .deadline_index = MQ_HEAP_NONE,
+    };
+    mq_list_init(&hold->node);
+    if (record->holder_hint)
+        mq_list_append(&record->holder_hint->held[shard->number], &hold->node);
+    int64_t deadline = hold->lease_until_ms < hold->timeout_at_ms ? hold->lease_until_ms : hold->timeout_at_ms;
+    if (deadline != MQ_NEVER)
+        mq_heap_push(&shard->deadlines, (uint64_t)deadline, job->id, hold);
+    job->state = MQ_JOB_ACTIVE;
+    job->at.hold = hold;
+    job->started_ms = record->at_ms;
+    job->deliveries++;
+    job->queue->active_n++;
+    shard->counts.active++;
+}
+
+static void apply_dead(struct mq_shard *shard, const struct mq_record *record)
+{
+    struct mq_job *job = job_of(shard, record);
+    struct mq_queue *queue = job->queue;
+    end_hold(shard, job);
+    if (record->reason == MQ_REASON_FAILED || record->reason == MQ_REASON_TIMEOUT)
+        job->attempts++;
+    else
+        job->losses++;
+    mq_queue_key_drop(queue, job);
+    set_extra(job, record->extra_hint);
+    if (!job->extra) /* replay; the live path has reserved it */
+        MQ_ASSERT((job->extra = mq_extra_create(record->error)));
+    job->extra->reason = record->reason;
+    job->state = MQ_JOB_DEAD;
+    mq_list_append(&queue->dead, &job->extra->dead);
+    job->extra->job = job;
+    queue->dead_n++;
+    shard->counts.dead++;
+}
+
+static void apply_retried(struct mq_shard *shard, const struct mq_record *record)
+{
+    struct mq_job *job = job_of(shard, record);
+    end_hold(shard, job);
+    job->attempts++;
+    set_extra(job, record->extra_hint);
+    wait_until(shard, job, record->run_at_ms, record->at_ms);
+}
+
+static void apply_released(struct mq_shard *shard, const struct mq_record *record)
+{
+    struct mq_job *job = job_of(shard, record);
+    end_hold(shard, job);
+    if (record->lost)
+        job->losses++;
+    if (record->unsent)
+        job->deliveries--;
+    wait_until(shard, job, record->run_at_ms, record->at_ms);
+}
+
+static void apply_ended(struct mq_shard *shard, const struct mq_record *record)
+{
+    struct mq_job *job = job_of(shard, record);
+    if (job->state == MQ_JOB_ACTIVE)
+        end_hold(shard, job);
+    else
+        end_waiting(shard, job);
+    if (record->type == MQ_REC_ACKED) {
+        job->queue->completed++;
+        shard->counts.completed++;
+    }
+    end_job(shard, job);
+}
+
+static void apply_dlq_retried(struct mq_shard *shard, const struct mq_record *record)
+{
+    struct mq_job *job = job_of(shard, record);
+    end_dead(shard, job);
+    job->attempts = job->deliveries = job->losses = 0;
+    if (job->has_key)
+        mq_queue_key_hold(job->queue, job);
+    wait_until(shard, job, record->run_at_ms, record->at_ms);
+}
+
+static void apply_queue_set(struct mq_shard *shard, const struct mq_record *record)
+{
+    struct mq_queue *queue = record->queue_hint;
+    if (!queue) {
+        uint64_t hash = mq_hash_bytes(record->queue.p, record->queue.n);
+        queue = mq_slot_queue_make(mq_shard_slot(shard, hash), record->queue, hash);
+        MQ_ASSERT(queue);
+    }
+    queue->known = true;
+    queue->paused = record->paused;
+}
+
+void mq_apply_locked(struct mq_shard *shard, const struct mq_record *record)
+{
+    switch ((enum mq_record_type)record->type) {
+    case MQ_REC_PUSHED:
+        apply_pushed(shard, record);
+        break;
+    case MQ_REC_LEASED:
+        apply_leased(shard, record);
+        break;
+    case MQ_REC_RETRIED:
+        apply_retried(shard, record);
+        break;
+    case MQ_REC_DEAD:
+        apply_dead(shard, record);
+        break;
+    case MQ_REC_RELEASED:
+        apply_released(shard, record);
+        break;
+    case MQ_REC_ACKED: case MQ_REC_EXPIRED: case MQ_REC_CANCELLED:
+        apply_ended(shard, record);
+        break;
+    case MQ_REC_QUEUE_SET:
+        apply_queue_set(shard, record);
+        break;
+    case MQ_REC_DLQ_RETRIED:
+        apply_dlq_retried(shard, record);
+        break;
+    }
+}

@@ -1,0 +1,291 @@
+#include "queue/decide.h"
+
+#include "base/check.h"
+#include "base/hash.h"
+
+static int reserve_frame(struct mq_shard *shard, size_t text_n)
+{
+    if (!shard->log->wants_records)
+        return MQ_DONE;
+    return mq_frame_reserve(&shard->frame, text_n) < 0 ? MQ_NO_MEMORY : MQ_DONE;
+}
+
+static int reserve_delayed(struct mq_shard *shard, struct mq_queue *queue)
+{
+    if (mq_heap_reserve(&queue->delayed, (size_t)queue->delayed.n + 1) < 0 ||
+        mq_heap_reserve(&shard->due, (size_t)shard->due.n + 1) < 0)
+        return MQ_NO_MEMORY;
+    return MQ_DONE;
+}
+
+static int reserve_ready(struct mq_queue *queue)
+{
+    return mq_heap_reserve(&queue->ready, (size_t)queue->ready.n + queue->active_n + 1) < 0 ? MQ_NO_MEMORY : MQ_DONE;
+}
+
+static struct mq_record about(const struct mq_job *job, enum mq_record_type type, int64_t now_ms)
+{
+    return (struct mq_record){
+        .type = (uint8_t)type,
+        .slot = (uint16_t)(job->id % MQ_SLOTS),
+        .at_ms = now_ms,
+        .id = job->id,
+        .run_at_ms = job->run_at_ms,
+        .job_hint = (struct mq_job *)job,
+    };
+}
+
+int mq_decide_push_reserve_locked(struct mq_shard *shard, struct mq_queue *queue, const struct mq_job *job)
+{
+    const struct mq_options *options = mq_job_options(job);
+    if (reserve_ready(queue) < 0 || mq_slot_reserve(queue->slot, job->id) < 0)
+        return MQ_NO_MEMORY;
+    if (job->run_at_ms > job->created_ms && reserve_delayed(shard, queue) < 0)
+        return MQ_NO_MEMORY;
+    if (job->has_key && mq_map_reserve(&queue->keys) < 0)
+        return MQ_NO_MEMORY;
+    if (options && options->ttl_ms && mq_heap_reserve(&shard->ttls, (size_t)shard->ttls.n + 1) < 0)
+        return MQ_NO_MEMORY;
+    return MQ_DONE;
+}
+
+int mq_decide_push_locked(struct mq_shard *shard, struct mq_queue *queue, const struct mq_push *push, int64_t now_ms,
+                          uint64_t *id)
+{
+    if (push->has_key && mq_queue_key_find(queue, push->key))
+        return MQ_KEY_TAKEN;
+    struct mq_record record = {
+        .type = MQ_REC_PUSHED,
+        .has_key = push->has_key,
+        .slot = queue->slot->number,
+        .priority = push->priority,
+        .at_ms = now_ms,
+        .id = mq_slot_next_id(queue->slot),
+        .run_at_ms = push->delay_ms ? mq_time_add(now_ms, push->delay_ms) : now_ms,
+        .queue = mq_queue_name(queue),
+        .data = push->data,
+        .key = push->key,
+        .max_attempts = push->max_attempts,
+        .backoff_ms = push->backoff_ms,
+        .max_backoff_ms = push->max_backoff_ms,
+        .ttl_ms = push->ttl_ms,
+        .timeout_ms = push->timeout_ms,
+        .queue_hint = queue,
+    };
+    record.job_hint = mq_job_create(&record);
+    if (!record.job_hint)
+        return MQ_NO_MEMORY;
+    if (mq_decide_push_reserve_locked(shard, queue, record.job_hint) < 0 ||
+        reserve_frame(shard, record.queue.n + record.data.n + record.key.n) < 0) {
+        mq_job_free(record.job_hint);
+        return MQ_NO_MEMORY;
+    }
+    mq_shard_emit_locked(shard, &record);
+    *id = record.id;
+    return MQ_DONE;
+}
+
+struct mq_job *mq_decide_lease_locked(struct mq_shard *shard, struct mq_queue *queue, struct mq_holder *holder,
+                                      uint64_t lease_ms, int64_t now_ms)
+{
+    if (!mq_queue_can_give(queue))
+        return NULL;
+    struct mq_job *job = mq_heap_top(&queue->ready)->item;
+    if (mq_pool_reserve(&shard->holds, 1) < 0 || reserve_frame(shard, 0) < 0 ||
+        mq_heap_reserve(&shard->deadlines, shard->counts.active + 1) < 0) /* any hold may get a deadline */
+        return NULL;
+    struct mq_record record = about(job, MQ_REC_LEASED, now_ms);
+    record.token = mq_hash_u64(shard->token_state += 0x9E3779B97F4A7C15u);
+    record.lease_ms = lease_ms;
+    record.holder_hint = lease_ms ? NULL : holder;
+    if (record.holder_hint) {
+        uint32_t bit = (uint32_t)1 << shard->number;
+        if (!(atomic_load_explicit(&holder->shards, memory_order_relaxed) & bit))
+            atomic_fetch_or(&holder->shards, bit);
+    }
+    mq_shard_emit_locked(shard, &record);
+    return job;
+}
+
+int mq_decide_find_held_locked(struct mq_shard *shard, const struct mq_claim *claim, struct mq_job **job)
+{
+    struct mq_job *found = mq_slot_job(mq_shard_slot(shard, claim->id), claim->id);
+    if (!found)
+        return MQ_NO_JOB;
+    bool held = found->state == MQ_JOB_ACTIVE;
+    if (claim->has_token && found->state != MQ_JOB_DEAD &&
+        (!held || claim->bad_token || found->at.hold->token != claim->token))
+        return MQ_STALE_TOKEN;
+    if (!held)
+        return MQ_NOT_HELD;
+    *job = found;
+    return MQ_DONE;
+}
+
+int mq_decide_ack_locked(struct mq_shard *shard, struct mq_job *job, int64_t now_ms)
+{
+    if (reserve_frame(shard, 0) < 0)
+        return MQ_NO_MEMORY;
+    struct mq_record record = about(job, MQ_REC_ACKED, now_ms);
+    mq_shard_emit_locked(shard, &record);
+    return MQ_DONE;
+}
+
+/* backoff x 2^(attempts - 1), at most max_backoff; saturating. */
+static uint64_t backoff_after(const struct mq_options *options, uint32_t attempts)
+{
+    if (!options || !options->backoff_ms)
+        return 0;
+    unsigned doublings = attempts - 1;
+    if (doublings >= 64 || options->backoff_ms > UINT64_MAX >> doublings)
+        return options->max_backoff_ms;
+    uint64_t wait = options->backoff_ms << doublings;
+    return wait < options->max_backoff_ms ? wait : options->max_backoff_ms;
+}
+
+/* Into the dead-letter queue. */
+static int bury(struct mq_shard *shard, struct mq_job *job, enum mq_reason reason, mq_slice error, int64_t now_ms)
+{
+    struct mq_record record = about(job, MQ_REC_DEAD, now_ms);
+    if (reserve_frame(shard, error.n) < 0)
+        return MQ_NO_MEMORY;
+    if (error.p || !job->extra) {
+        record.extra_hint = mq_extra_create(error);
+        if (!record.extra_hint)
+            return MQ_NO_MEMORY;
+    }
+    record.reason = (uint8_t)reason;
+    record.error = error;
+    mq_shard_emit_locked(shard, &record);
+    return MQ_DONE;
+}
+
+static int fail_with(struct mq_shard *shard, struct mq_job *job, enum mq_reason reason, mq_slice error, bool unrecoverable,
+                     int64_t now_ms)
+{
+    struct mq_queue *queue = job->queue;
+    const struct mq_options *options = mq_job_options(job);
+    uint32_t attempts = job->attempts + 1;
+    if (unrecoverable || (options && options->max_attempts && attempts >= options->max_attempts))
+        return bury(shard, job, reason, error, now_ms);
+    struct mq_record record = about(job, MQ_REC_RETRIED, now_ms);
+    record.run_at_ms = mq_time_add(now_ms, backoff_after(options, attempts));
+    record.error = error;
+    if (reserve_frame(shard, error.n) < 0 || reserve_delayed(shard, queue) < 0)
+        return MQ_NO_MEMORY;
+    if (error.p && !(record.extra_hint = mq_extra_create(error)))
+        return MQ_NO_MEMORY;
+    mq_shard_emit_locked(shard, &record);
+    mq_shard_serve_locked(shard, queue, now_ms);
+    return MQ_DONE;
+}
+
+int mq_decide_fail_locked(struct mq_shard *shard, struct mq_job *job, mq_slice error, bool unrecoverable, int64_t now_ms)
+{
+    return fail_with(shard, job, MQ_REASON_FAILED, error, unrecoverable, now_ms);
+}
+
+int mq_decide_release_locked(struct mq_shard *shard, struct mq_job *job, uint64_t delay_ms, bool unsent, int64_t now_ms)
+{
+    struct mq_queue *queue = job->queue;
+    struct mq_record record = about(job, MQ_REC_RELEASED, now_ms);
+    if (delay_ms)
+        record.run_at_ms = mq_time_add(now_ms, delay_ms);
+    record.unsent = unsent;
+    if (reserve_frame(shard, 0) < 0 || (record.run_at_ms > now_ms && reserve_delayed(shard, queue) < 0))
+        return MQ_NO_MEMORY;
+    mq_shard_emit_locked(shard, &record);
+    mq_shard_serve_locked(shard, queue, now_ms);
+    return MQ_DONE;
+}
+
+int mq_decide_cancel_locked(struct mq_shard *shard, uint64_t id, int64_t now_ms)
+{
+    struct mq_job *job = mq_slot_job(mq_shard_slot(shard, id), id);
+    if (!job || job->state == MQ_JOB_DEAD)
+        return MQ_NO_JOB;
+    if (reserve_frame(shard, 0) < 0)
+        return MQ_NO_MEMORY;
+    struct mq_record record = about(job, MQ_REC_CANCELLED, now_ms);
+    mq_shard_emit_locked(shard, &record);
+    return MQ_DONE;
+}
+
+int mq_decide_retry_dead_locked(struct mq_shard *shard, struct mq_job *job, int64_t now_ms)
+{
+    struct mq_queue *queue = job->queue;
+    if (job->has_key && mq_queue_key_find(queue, mq_job_key(job)))
+        return MQ_KEY_TAKEN;
+    if (reserve_frame(shard, 0) < 0 || reserve_ready(queue) < 0 || (job->has_key && mq_map_reserve(&queue->keys) < 0))
+        return MQ_NO_MEMORY;
+    struct mq_record record = about(job, MQ_REC_DLQ_RETRIED, now_ms);
+    record.run_at_ms = now_ms;
+    mq_shard_emit_locked(shard, &record);
+    return MQ_DONE;
+}
+
+int mq_decide_pause_locked(struct mq_shard *shard, struct mq_queue *queue, bool paused, int64_t now_ms)
+{
+    if (reserve_frame(shard, mq_queue_name(queue).n) < 0)
+        return MQ_NO_MEMORY;
+    struct mq_record record = {
+        .type = MQ_REC_QUEUE_SET,
+        .paused = paused,
+        .slot = queue->slot->number,
+        .at_ms = now_ms,
+        .queue = mq_queue_name(queue),
+        .queue_hint = queue,
+    };
+    mq_shard_emit_locked(shard, &record);
+    mq_shard_serve_locked(shard, queue, now_ms);
+    return MQ_DONE;
+}
+
+/* Not given back by its worker: pending again in its old place, or dead after too many such losses. */
+static int lose(struct mq_shard *shard, struct mq_job *job, enum mq_reason reason, int64_t now_ms)
+{
+    struct mq_queue *queue = job->queue;
+    if (job->losses + 1 >= shard->max_deliveries && bury(shard, job, reason, (mq_slice){NULL, 0}, now_ms) == MQ_DONE)
+        return MQ_DONE;
+    if (reserve_frame(shard, 0) < 0)
+        return MQ_NO_MEMORY;
+    struct mq_record record = about(job, MQ_REC_RELEASED, now_ms);
+    record.lost = true;
+    mq_shard_emit_locked(shard, &record); /* ready has room for all active jobs */
+    mq_shard_serve_locked(shard, queue, now_ms);
+    return MQ_DONE;
+}
+
+void mq_decide_lost_locked(struct mq_shard *shard, struct mq_holder *holder, int64_t now_ms)
+{
+    struct mq_list *held = &holder->held[shard->number], *node;
+    while ((node = mq_list_first(held))) {
+        struct mq_hold *hold = mq_list_entry(node, struct mq_hold, node);
+        if (lose(shard, hold->job, MQ_REASON_WORKER_LOST, now_ms) == MQ_DONE)
+            continue;
+        /* No memory even to write it down: a lease that has just ended makes the timer try again. */
+        mq_list_remove(node);
+        hold->lease_until_ms = now_ms;
+        if (hold->deadline_index != MQ_HEAP_NONE)
+            mq_heap_update(&shard->deadlines, hold->deadline_index, (uint64_t)now_ms, hold->job->id);
+        else
+            mq_heap_push(&shard->deadlines, (uint64_t)now_ms, hold->job->id, hold);
+    }
+}
+
+unsigned mq_decide_deadline_locked(struct mq_shard *shard, struct mq_hold *hold, int64_t now_ms)
+{
+    static const mq_slice timed_out = {"\"Timed out\"", 11};
+    if (hold->timeout_at_ms <= now_ms)
+        return fail_with(shard, hold->job, MQ_REASON_TIMEOUT, timed_out, false, now_ms) == MQ_DONE;
+    return lose(shard, hold->job, MQ_REASON_EXPIRED_LEASE, now_ms) == MQ_DONE;
+}
+
+unsigned mq_decide_expire_locked(struct mq_shard *shard, struct mq_job *job, int64_t now_ms)
+{
+    if (reserve_frame(shard, 0) < 0)
+        return 0;
+    struct mq_record record = about(job, MQ_REC_EXPIRED, now_ms);
+    mq_shard_emit_locked(shard, &record);
+    return 1;
+}

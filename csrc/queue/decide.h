@@ -1,0 +1,69 @@
+/* decide: what a command does, given the state and the time, as records with every choice made.
+ *
+ * A decide function checks, reserves everything that apply will need, and emits its records; when it refuses (a negative
+ * error) nothing has changed. All of them need the shard's mutex. They serve parked pulls where jobs became ready, except
+ * push, whose caller serves once for a whole batch.
+ */
+#ifndef MQ_DECIDE_H
+#define MQ_DECIDE_H
+
+#include "queue/shard.h"
+
+struct mq_push {
+    mq_slice data, key;
+    bool has_key;
+    int32_t priority;
+    uint64_t delay_ms, ttl_ms, timeout_ms, max_attempts, backoff_ms, max_backoff_ms;
+};
+
+/* Errors of decide functions, mapped onto errors.def by command/. */
+enum mq_refusal {
+    MQ_DONE = 0,
+    MQ_NO_MEMORY = -1,
+    MQ_KEY_TAKEN = -2,
+    MQ_NO_JOB = -3,     /* never given out, or ended */
+    MQ_NOT_HELD = -4,   /* exists, but nobody holds it */
+    MQ_STALE_TOKEN = -5, /* exists, but this delivery is over */
+};
+
+/* Reserves what adding this job takes; 0 or MQ_NO_MEMORY. */
+int mq_decide_push_reserve_locked(struct mq_shard *shard, struct mq_queue *queue, const struct mq_job *job);
+
+/* Adds a job; *id is set. MQ_KEY_TAKEN or MQ_NO_MEMORY otherwise. */
+int mq_decide_push_locked(struct mq_shard *shard, struct mq_queue *queue, const struct mq_push *push, int64_t now_ms,
+                          uint64_t *id);
+
+/* Gives the first ready job to a holder (or by lease). NULL: nothing can be given, or there is no memory. */
+struct mq_job *mq_decide_lease_locked(struct mq_shard *shard, struct mq_queue *queue, struct mq_holder *holder,
+                                      uint64_t lease_ms, int64_t now_ms);
+
+/* How a command names a held job: by id, perhaps with its delivery's token. */
+struct mq_claim {
+    uint64_t id;
+    bool has_token;
+    bool bad_token; /* a token was given that never was one */
+    uint64_t token;
+};
+
+/* The held job, or a refusal. */
+int mq_decide_find_held_locked(struct mq_shard *shard, const struct mq_claim *claim, struct mq_job **job);
+
+int mq_decide_ack_locked(struct mq_shard *shard, struct mq_job *job, int64_t now_ms);
+/* `error` quoted, p NULL = none. */
+int mq_decide_fail_locked(struct mq_shard *shard, struct mq_job *job, mq_slice error, bool unrecoverable, int64_t now_ms);
+/* `unsent`: the delivery never reached anybody and does not count. */
+int mq_decide_release_locked(struct mq_shard *shard, struct mq_job *job, uint64_t delay_ms, bool unsent, int64_t now_ms);
+/* By id, in any state but the dead-letter queue. */
+int mq_decide_cancel_locked(struct mq_shard *shard, uint64_t id, int64_t now_ms);
+/* One of the dead-letter queue. */
+int mq_decide_retry_dead_locked(struct mq_shard *shard, struct mq_job *job, int64_t now_ms);
+int mq_decide_pause_locked(struct mq_shard *shard, struct mq_queue *queue, bool paused, int64_t now_ms);
+
+/* The holder is gone: all it holds in this shard is lost. */
+void mq_decide_lost_locked(struct mq_shard *shard, struct mq_holder *holder, int64_t now_ms);
+/* A hold's timeout or lease has ended. 1, or 0 when there is no memory to say so. */
+unsigned mq_decide_deadline_locked(struct mq_shard *shard, struct mq_hold *hold, int64_t now_ms);
+/* A job's TTL has ended. 1, or 0 when there is no memory to say so. */
+unsigned mq_decide_expire_locked(struct mq_shard *shard, struct mq_job *job, int64_t now_ms);
+
+#endif

@@ -1,0 +1,35 @@
+/* The engine: 32 shards and what all threads only read. */
+#ifndef MQ_ENGINE_H
+#define MQ_ENGINE_H
+
+#include "base/clock.h"
+#include "mqfast.h"
+#include "queue/shard.h"
+
+struct mq_engine {
+    struct mq_shard shards[MQ_SHARDS];
+    struct mq_clock clock;
+    struct mq_config config; /* without its tokens */
+    char **tokens;           /* config.auth_token_n of them */
+    struct mq_log *log;
+    const void *tables;      /* command/'s lookup tables */
+    /* Called by mq_engine_set_time after the time moved; NULL = nobody sleeps. */
+    void (*on_time)(void *context);
+    void *on_time_context;
+};
+
+/* As mq_engine_create; the engine takes over the log. NULL: no memory, and the log is still the caller's. */
+struct mq_engine *mq_engine_open(const struct mq_config *config, struct mq_log *log);
+
+static inline struct mq_shard *mq_engine_shard(struct mq_engine *engine, uint64_t hash_or_id)
+{
+    return &engine->shards[hash_or_id % MQ_SHARDS];
+}
+
+/* Bytes of all jobs. */
+uint64_t mq_engine_bytes(const struct mq_engine *engine);
+
+/* The connection behind this holder is gone: everything it holds is lost. No lock may be held. */
+void mq_engine_lose_holder(struct mq_engine *engine, struct mq_holder *holder, int64_t now_ms);
+
+#endif

@@ -1,0 +1,70 @@
+#include "queue/job.h"
+
+#include "base/heap.h"
+#include "base/mem.h"
+
+static bool needs_options(const struct mq_record *record)
+{
+    return record->max_attempts || record->backoff_ms || record->ttl_ms || record->timeout_ms ||
+           record->max_backoff_ms != MQ_DEFAULT_MAX_BACKOFF_MS;
+}
+
+struct mq_job *mq_job_create(const struct mq_record *record)
+{
+    bool options = needs_options(record);
+    size_t fixed = sizeof(struct mq_job) + (options ? sizeof(struct mq_options) : 0);
+    struct mq_job *job = mq_alloc(fixed + record->data.n + record->key.n);
+    if (!job)
+        return NULL;
+    *job = (struct mq_job){
+        .id = record->id,
+        .run_at_ms = record->run_at_ms,
+        .created_ms = record->at_ms,
+        .priority = record->priority,
+        .data_n = (uint32_t)record->data.n,
+        .key_n = (uint16_t)record->key.n,
+        .state = MQ_JOB_NEW,
+        .has_options = options,
+        .has_key = record->has_key,
+    };
+    if (options)
+        *mq_job_options(job) = (struct mq_options){
+            .max_attempts = record->max_attempts,
+            .backoff_ms = record->backoff_ms,
+            .max_backoff_ms = record->max_backoff_ms,
+            .ttl_ms = record->ttl_ms,
+            .timeout_ms = record->timeout_ms,
+            .ttl_index = MQ_HEAP_NONE,
+        };
+    char *bytes = mq_job_bytes_at(job);
+    if (record->data.n)
+        memcpy(bytes, record->data.p, record->data.n);
+    if (record->key.n)
+        memcpy(bytes + record->data.n, record->key.p, record->key.n);
+    return job;
+}
+
+void mq_job_free(struct mq_job *job)
+{
+    mq_free(job->extra);
+    mq_free(job);
+}
+
+size_t mq_job_bytes(const struct mq_job *job)
+{
+    /* the allocator's own header, the id's place in its page, the heap entry */
+    return mq_usable(job) + 8 + 9 + 24;
+}
+
+struct mq_extra *mq_extra_create(mq_slice error)
+{
+    struct mq_extra *extra = mq_alloc(sizeof *extra + error.n);
+    if (!extra)
+        return NULL;
+    mq_list_init(&extra->dead);
+    extra->reason = MQ_REASON_NONE;
+    extra->error_n = (uint32_t)error.n;
+    if (error.n)
+        memcpy(extra->error, error.p, error.n);
+    return extra;
+}

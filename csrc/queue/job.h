@@ -1,0 +1,105 @@
+/* Jobs and what hangs on them. Everything here is guarded by the mutex of the job's shard.
+ *
+ * A waiting job is one allocation: this header, the options if any was given, the payload, the unique key. What only
+ * some jobs have at some time stands apart: a hold while a worker has it, an extra after its first failure.
+ */
+#ifndef MQ_JOB_H
+#define MQ_JOB_H
+
+#include "base/list.h"
+#include "base/slice.h"
+#include "log/record.h"
+
+struct mq_queue;
+struct mq_holder;
+
+#define MQ_DEFAULT_MAX_BACKOFF_MS 3600000u
+#define MQ_TIME_MAX_MS 9007199254740991 /* saturated times end here */
+#define MQ_NEVER INT64_MAX
+
+enum mq_job_state { MQ_JOB_NEW, MQ_JOB_READY, MQ_JOB_DELAYED, MQ_JOB_ACTIVE, MQ_JOB_DEAD };
+
+/* After the first failure: freed with the job. */
+struct mq_extra {
+    struct mq_job *job;  /* whose extra this is; valid in the dead-letter queue */
+    struct mq_list dead; /* in queue->dead while in the dead-letter queue */
+    uint8_t reason;      /* enum mq_reason; valid in the dead-letter queue */
+    uint32_t error_n;
+    char error[]; /* quoted as written; error_n 0 = none */
+};
+
+/* One delivery, while it lasts. */
+struct mq_hold {
+    struct mq_list node; /* in holder->held[shard]; unlinked when held by lease */
+    struct mq_job *job;
+    uint64_t token;
+    uint64_t lease_ms;      /* 0 = held by its connection */
+    int64_t lease_until_ms; /* MQ_NEVER without a lease */
+    int64_t timeout_at_ms;  /* MQ_NEVER without a timeout */
+    uint32_t deadline_index; /* in shard->deadlines, by the earlier of the two; MQ_HEAP_NONE without any */
+};
+
+/* Inline behind the header when any differs from its default. */
+struct mq_options {
+    uint64_t max_attempts; /* 0 = no limit */
+    uint64_t backoff_ms, max_backoff_ms;
+    uint64_t ttl_ms, timeout_ms; /* 0 = none */
+    uint32_t ttl_index;          /* in shard->ttls until first pulled; MQ_HEAP_NONE without a TTL */
+};
+
+struct mq_job {
+    uint64_t id;
+    struct mq_queue *queue;
+    int64_t run_at_ms, created_ms;
+    int64_t started_ms; /* of the last delivery; 0 before the first */
+    int32_t priority;
+    uint32_t attempts, deliveries, losses;
+    union {
+        uint32_t heap_index;  /* READY: in queue->ready; DELAYED: in queue->delayed */
+        struct mq_hold *hold; /* ACTIVE */
+    } at;
+    struct mq_extra *extra; /* NULL before the first failure */
+    uint32_t data_n;
+    uint16_t key_n;
+    uint8_t state; /* enum mq_job_state */
+    bool has_options : 1;
+    bool has_key : 1;  /* a key was given */
+    bool key_held : 1; /* and it stands in queue->keys */
+};
+
+/* Builds a job from a PUSHED record, linked nowhere. NULL when there is no memory. */
+struct mq_job *mq_job_create(const struct mq_record *record);
+/* The job must be linked nowhere. */
+void mq_job_free(struct mq_job *job);
+/* Bytes it occupies, as MAX_MEMORY counts them. */
+size_t mq_job_bytes(const struct mq_job *job);
+
+/* NULL when there is no memory. */
+struct mq_extra *mq_extra_create(mq_slice error);
+
+static inline struct mq_options *mq_job_options(const struct mq_job *job)
+{
+    return job->has_options ? (struct mq_options *)(job + 1) : NULL;
+}
+
+static inline char *mq_job_bytes_at(const struct mq_job *job)
+{
+    return (char *)(job + 1) + (job->has_options ? sizeof(struct mq_options) : 0);
+}
+
+static inline mq_slice mq_job_data(const struct mq_job *job) { return mq_slice_of(mq_job_bytes_at(job), job->data_n); }
+
+static inline mq_slice mq_job_key(const struct mq_job *job)
+{
+    return mq_slice_of(mq_job_bytes_at(job) + job->data_n, job->key_n);
+}
+
+/* a + b, at most MQ_TIME_MAX_MS. */
+static inline int64_t mq_time_add(int64_t at_ms, uint64_t duration_ms)
+{
+    if (at_ms >= MQ_TIME_MAX_MS || duration_ms > (uint64_t)(MQ_TIME_MAX_MS - at_ms))
+        return MQ_TIME_MAX_MS;
+    return at_ms + (int64_t)duration_ms;
+}
+
+#endif

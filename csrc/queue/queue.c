@@ -1,0 +1,97 @@
+#include "queue/queue.h"
+
+#include "base/check.h"
+#include "base/hash.h"
+#include "base/mem.h"
+
+#define ORDER_TIME_MAX (((int64_t)1 << 48) - 1) /* run_at in the heap's key; later ones are never ready anyway */
+
+void mq_holder_init(struct mq_holder *holder)
+{
+    for (unsigned i = 0; i < MQ_SHARDS; i++)
+        mq_list_init(&holder->held[i]);
+    atomic_init(&holder->shards, 0);
+}
+
+struct mq_queue *mq_queue_create(mq_slice name, mq_slice name_json, uint64_t hash, struct mq_slot *slot)
+{
+    struct mq_queue *queue = mq_alloc_zero(sizeof *queue + name.n + name_json.n);
+    if (!queue)
+        return NULL;
+    queue->hash = hash;
+    queue->slot = slot;
+    mq_heap_init(&queue->ready, offsetof(struct mq_job, at.heap_index));
+    mq_heap_init(&queue->delayed, offsetof(struct mq_job, at.heap_index));
+    mq_map_init(&queue->keys);
+    mq_list_init(&queue->waiters);
+    mq_list_init(&queue->dead);
+    queue->due_index = MQ_HEAP_NONE;
+    queue->name_n = (uint32_t)name.n;
+    queue->name_json_n = (uint32_t)name_json.n;
+    memcpy(queue->text, name.p, name.n);
+    memcpy(queue->text + name.n, name_json.p, name_json.n);
+    return queue;
+}
+
+void mq_queue_free(struct mq_queue *queue)
+{
+    MQ_ASSERT(mq_list_empty(&queue->waiters));
+    mq_heap_close(&queue->ready);
+    mq_heap_close(&queue->delayed);
+    mq_map_close(&queue->keys);
+    mq_free(queue);
+}
+
+void mq_queue_add_ready(struct mq_queue *queue, struct mq_job *job)
+{
+    uint64_t time = (uint64_t)(job->run_at_ms < ORDER_TIME_MAX ? job->run_at_ms : ORDER_TIME_MAX);
+    uint64_t rank = (uint64_t)((int64_t)INT32_MAX - job->priority); /* 0 is the highest priority */
+    job->state = MQ_JOB_READY;
+    mq_heap_push(&queue->ready, rank << 32 | time >> 16, time << 48 | job->id / MQ_SLOTS, job);
+}
+
+void mq_queue_add_delayed(struct mq_queue *queue, struct mq_job *job)
+{
+    job->state = MQ_JOB_DELAYED;
+    mq_heap_push(&queue->delayed, (uint64_t)job->run_at_ms, job->id, job);
+}
+
+void mq_queue_take_waiting(struct mq_queue *queue, struct mq_job *job)
+{
+    if (job->state == MQ_JOB_READY) {
+        mq_heap_remove(&queue->ready, job->at.heap_index);
+        mq_heap_shrink(&queue->ready, queue->ready.n + queue->active_n + 1);
+    } else {
+        MQ_ASSERT(job->state == MQ_JOB_DELAYED);
+        mq_heap_remove(&queue->delayed, job->at.heap_index);
+        mq_heap_shrink(&queue->delayed, queue->delayed.n);
+    }
+}
+
+static bool key_matches(const void *item, const void *key)
+{
+    return mq_slice_eq(mq_job_key(item), *(const mq_slice *)key);
+}
+
+struct mq_job *mq_queue_key_find(const struct mq_queue *queue, mq_slice key)
+{
+    if (mq_map_size(&queue->keys) == 0)
+        return NULL;
+    return mq_map_find(&queue->keys, mq_hash_bytes(key.p, key.n), key_matches, &key);
+}
+
+void mq_queue_key_hold(struct mq_queue *queue, struct mq_job *job)
+{
+    mq_slice key = mq_job_key(job);
+    mq_map_insert(&queue->keys, mq_hash_bytes(key.p, key.n), job);
+    job->key_held = true;
+}
+
+void mq_queue_key_drop(struct mq_queue *queue, struct mq_job *job)
+{
+    if (!job->key_held)
+        return;
+    mq_slice key = mq_job_key(job);
+    MQ_ASSERT(mq_map_remove(&queue->keys, mq_hash_bytes(key.p, key.n), job));
+    job->key_held = false;
+}

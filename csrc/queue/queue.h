@@ -1,0 +1,58 @@
+/* A queue: its ready and delayed jobs, its dead letters, its parked pulls. Guarded by the mutex of its shard.
+ *
+ * The ready heap is ordered by priority down, run_at up, id up; the delayed heap by run_at. Neither push can fail: room
+ * is reserved by whoever decides. The invariant for jobs that come back unasked (a worker dies): ready has room for all
+ * ready and active jobs.
+ */
+#ifndef MQ_QUEUE_H
+#define MQ_QUEUE_H
+
+#include "base/heap.h"
+#include "base/map.h"
+#include "queue/job.h"
+#include "queue/waiter.h"
+
+struct mq_slot;
+
+struct mq_queue {
+    uint64_t hash; /* XXH64 of the name */
+    struct mq_slot *slot;
+    struct mq_heap ready, delayed;
+    struct mq_map keys;     /* unique keys in use, to their jobs */
+    struct mq_list waiters; /* parked pulls, oldest first */
+    struct mq_list dead;    /* the dead-letter queue, oldest first, by extra->dead */
+    uint64_t dead_n, active_n, completed;
+    uint32_t due_index; /* in shard->due, by the first delayed job; MQ_HEAP_NONE without any */
+    bool paused;
+    bool known; /* something durable names it; else it lives only as long as a pull waits */
+    uint32_t name_n, name_json_n;
+    char text[]; /* the name, then the name as a JSON string */
+};
+
+/* `name_json` is the name as a JSON string. NULL when there is no memory. */
+struct mq_queue *mq_queue_create(mq_slice name, mq_slice name_json, uint64_t hash, struct mq_slot *slot);
+/* Frees its jobs too. No waiter and no hold may be left. */
+void mq_queue_free(struct mq_queue *queue);
+
+static inline mq_slice mq_queue_name(const struct mq_queue *queue) { return mq_slice_of(queue->text, queue->name_n); }
+
+static inline mq_slice mq_queue_name_json(const struct mq_queue *queue)
+{
+    return mq_slice_of(queue->text + queue->name_n, queue->name_json_n);
+}
+
+/* A ready job may be given to a worker now. */
+static inline bool mq_queue_can_give(const struct mq_queue *queue) { return queue->ready.n && !queue->paused; }
+
+/* The job's place in the ready heap; the job's queue must be this one. */
+void mq_queue_add_ready(struct mq_queue *queue, struct mq_job *job);
+void mq_queue_add_delayed(struct mq_queue *queue, struct mq_job *job);
+/* Out of whichever heap it stands in. */
+void mq_queue_take_waiting(struct mq_queue *queue, struct mq_job *job);
+
+/* The job that holds this unique key, or NULL. */
+struct mq_job *mq_queue_key_find(const struct mq_queue *queue, mq_slice key);
+void mq_queue_key_hold(struct mq_queue *queue, struct mq_job *job);
+void mq_queue_key_drop(struct mq_queue *queue, struct mq_job *job);
+
+#endif

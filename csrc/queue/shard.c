@@ -1,0 +1,159 @@
+#include "queue/shard.h"
+
+#include "base/check.h"
+#include "base/hash.h"
+#include "queue/decide.h"
+
+int mq_shard_init(struct mq_shard *shard, unsigned number, uint64_t seed, uint32_t max_deliveries, struct mq_log *log)
+{
+    memset(shard, 0, sizeof *shard);
+    mq_mutex_init(&shard->mutex);
+    mq_heap_init(&shard->due, offsetof(struct mq_queue, due_index));
+    mq_heap_init(&shard->deadlines, offsetof(struct mq_hold, deadline_index));
+    mq_heap_init(&shard->ttls, offsetof(struct mq_options, ttl_index));
+    mq_pool_init(&shard->holds, sizeof(struct mq_hold), 256);
+    mq_frame_init(&shard->frame);
+    mq_list_init(&shard->delivered);
+    shard->log = log;
+    shard->number = number;
+    shard->max_deliveries = max_deliveries;
+    shard->token_state = mq_hash_u64(seed + number * 0x9E3779B97F4A7C15u);
+    for (unsigned i = 0; i < MQ_SLOTS_A_SHARD; i++)
+        mq_slot_init(&shard->slots[i], (uint16_t)(i * MQ_SHARDS + number));
+    atomic_init(&shard->due_ms, MQ_NEVER);
+    atomic_init(&shard->bytes_seen, 0);
+    return 0;
+}
+
+void mq_shard_close(struct mq_shard *shard)
+{
+    /* holds without a holder's connection: those by lease */
+    for (unsigned i = 0; i < MQ_SLOTS_A_SHARD; i++) {
+        size_t at = 0;
+        struct mq_page *page;
+        while ((page = mq_map_next(&shard->slots[i].pages, &at)))
+            for (unsigned j = 0; j < MQ_PAGE_JOBS; j++)
+                if (page->jobs[j] && page->jobs[j]->state == MQ_JOB_ACTIVE)
+                    mq_free(page->jobs[j]->at.hold);
+        mq_slot_close(&shard->slots[i]);
+    }
+    mq_heap_close(&shard->due);
+    mq_heap_close(&shard->deadlines);
+    mq_heap_close(&shard->ttls);
+    mq_pool_close(&shard->holds);
+    mq_frame_close(&shard->frame);
+    mq_mutex_close(&shard->mutex);
+}
+
+static inline int64_t top_time(const struct mq_heap *heap)
+{
+    return heap->n ? (int64_t)heap->entries[0].high : MQ_NEVER;
+}
+
+static inline int64_t next_due(const struct mq_shard *shard)
+{
+    int64_t due = top_time(&shard->due), deadline = top_time(&shard->deadlines), ttl = top_time(&shard->ttls);
+    due = deadline < due ? deadline : due;
+    return ttl < due ? ttl : due;
+}
+
+void mq_shard_lock(struct mq_shard *shard, int64_t now_ms)
+{
+    mq_mutex_lock(&shard->mutex);
+    if (MQ_UNLIKELY(next_due(shard) <= now_ms))
+        mq_shard_run_due_locked(shard, now_ms, MQ_DUE_SLICE);
+}
+
+uint64_t mq_shard_unlock(struct mq_shard *shard)
+{
+    if (shard->frame.records) {
+        int64_t number = shard->log->ops->append(shard->log, shard->number, &shard->frame);
+        MQ_ASSERT(number >= 0); /* a log that can fail says so before anything is decided */
+        shard->log_seq = (uint64_t)number;
+        mq_frame_clear(&shard->frame);
+    }
+    while (MQ_UNLIKELY(!mq_list_empty(&shard->delivered))) {
+        struct mq_waiter *waiter = mq_list_entry(mq_list_pop(&shard->delivered), struct mq_waiter, node);
+        waiter->send(waiter, shard->log_seq);
+    }
+    if (atomic_load_explicit(&shard->bytes_seen, memory_order_relaxed) != shard->bytes)
+        atomic_store_explicit(&shard->bytes_seen, shard->bytes, memory_order_relaxed);
+    int64_t due = next_due(shard), seen = atomic_load_explicit(&shard->due_ms, memory_order_relaxed);
+    if (MQ_UNLIKELY(due != seen)) {
+        atomic_store(&shard->due_ms, due);
+        if (due < seen && shard->on_due)
+            shard->on_due(shard->on_due_context, shard->number);
+    }
+    uint64_t seq = shard->log_seq;
+    mq_mutex_unlock(&shard->mutex);
+    return seq;
+}
+
+void mq_shard_emit_locked(struct mq_shard *shard, const struct mq_record *record)
+{
+    if (shard->log->wants_records)
+        mq_frame_add(&shard->frame, record); /* first: apply may free what the slices borrow from */
+    mq_apply_locked(shard, record);
+}
+
+void mq_shard_retime_locked(struct mq_shard *shard, struct mq_queue *queue)
+{
+    const struct mq_heap_entry *top = mq_heap_top(&queue->delayed);
+    if (!top) {
+        if (queue->due_index != MQ_HEAP_NONE)
+            mq_heap_remove(&shard->due, queue->due_index);
+    } else if (queue->due_index == MQ_HEAP_NONE) {
+        mq_heap_push(&shard->due, top->high, queue->hash, queue);
+    } else if (shard->due.entries[queue->due_index].high != top->high) {
+        mq_heap_update(&shard->due, queue->due_index, top->high, queue->hash);
+    }
+}
+
+void mq_shard_serve_locked(struct mq_shard *shard, struct mq_queue *queue, int64_t now_ms)
+{
+    while (mq_queue_can_give(queue)) {
+        struct mq_list *node = mq_list_pop(&queue->waiters);
+        if (!node)
+            return;
+        struct mq_waiter *waiter = mq_list_entry(node, struct mq_waiter, node);
+        waiter->parked = false;
+        waiter->deliver(waiter, shard, now_ms);
+        mq_list_append(&shard->delivered, &waiter->node);
+    }
+}
+
+/* Moves due jobs of one queue from delayed to ready. 0 moved: no memory. */
+static unsigned ripen(struct mq_shard *shard, struct mq_queue *queue, int64_t now_ms, unsigned limit)
+{
+    unsigned done = 0;
+    while (done < limit && queue->delayed.n && (int64_t)mq_heap_top(&queue->delayed)->high <= now_ms) {
+        if (mq_heap_reserve(&queue->ready, (size_t)queue->ready.n + queue->active_n + 1) < 0)
+            break;
+        struct mq_job *job = mq_heap_top(&queue->delayed)->item;
+        mq_queue_take_waiting(queue, job);
+        mq_queue_add_ready(queue, job);
+        shard->counts.delayed--;
+        shard->counts.ready++;
+        done++;
+    }
+    mq_shard_retime_locked(shard, queue);
+    mq_shard_serve_locked(shard, queue, now_ms);
+    return done;
+}
+
+unsigned mq_shard_run_due_locked(struct mq_shard *shard, int64_t now_ms, unsigned limit)
+{
+    unsigned done = 0;
+    while (done < limit) {
+        unsigned before = done;
+        if (top_time(&shard->due) <= now_ms)
+            done += ripen(shard, mq_heap_top(&shard->due)->item, now_ms, limit - done);
+        if (top_time(&shard->deadlines) <= now_ms)
+            done += mq_decide_deadline_locked(shard, mq_heap_top(&shard->deadlines)->item, now_ms);
+        if (top_time(&shard->ttls) <= now_ms)
+            done += mq_decide_expire_locked(shard, (struct mq_job *)mq_heap_top(&shard->ttls)->item - 1, now_ms);
+        if (done == before)
+            break; /* nothing is due, or there is no memory to do it now */
+    }
+    return done;
+}

@@ -1,0 +1,106 @@
+/* The invariants, written down as a full scan: for tests and for `mq_engine_check`. */
+#include "base/check.h"
+#include "queue/shard.h"
+
+static void check_heap(const struct mq_heap *heap)
+{
+    for (uint32_t i = 0; i < heap->n; i++) {
+        const struct mq_heap_entry *entry = &heap->entries[i], *parent = &heap->entries[i ? (i - 1) / 4 : 0];
+        MQ_ASSERT(parent->high < entry->high || (parent->high == entry->high && parent->low <= entry->low));
+        MQ_ASSERT(*(const uint32_t *)((const char *)entry->item + heap->index_offset) == i);
+    }
+}
+
+static void check_job(const struct mq_job *job, struct mq_counts *counts)
+{
+    const struct mq_queue *queue = job->queue;
+    const struct mq_options *options = mq_job_options(job);
+    MQ_ASSERT(queue->known);
+    MQ_ASSERT(job->id % MQ_SLOTS == queue->slot->number);
+    MQ_ASSERT(job->id / MQ_SLOTS <= queue->slot->counter);
+    MQ_ASSERT(job->key_held == (job->has_key && job->state != MQ_JOB_DEAD));
+    if (job->key_held)
+        MQ_ASSERT(mq_queue_key_find(queue, mq_job_key(job)) == job);
+    if (options && options->ttl_index != MQ_HEAP_NONE)
+        MQ_ASSERT(job->state == MQ_JOB_READY || job->state == MQ_JOB_DELAYED);
+    switch ((enum mq_job_state)job->state) {
+    case MQ_JOB_READY:
+        MQ_ASSERT(queue->ready.entries[job->at.heap_index].item == job);
+        counts->ready++;
+        break;
+    case MQ_JOB_DELAYED:
+        MQ_ASSERT(queue->delayed.entries[job->at.heap_index].item == job);
+        counts->delayed++;
+        break;
+    case MQ_JOB_ACTIVE:
+        MQ_ASSERT(job->at.hold->job == job);
+        counts->active++;
+        break;
+    case MQ_JOB_DEAD:
+        MQ_ASSERT(job->extra && job->extra->job == job);
+        counts->dead++;
+        break;
+    case MQ_JOB_NEW:
+        MQ_ASSERT(!"a job in no state");
+    }
+}
+
+static void check_queues(const struct mq_slot *slot, const struct mq_heap *due, struct mq_counts *counts)
+{
+    const struct mq_queue *queue;
+    for (size_t at = 0; (queue = mq_map_next(&slot->queues, &at));) {
+        check_heap(&queue->ready);
+        check_heap(&queue->delayed);
+        MQ_ASSERT(queue->ready.cap >= queue->ready.n + queue->active_n);
+        MQ_ASSERT((queue->delayed.n != 0) == (queue->due_index != MQ_HEAP_NONE));
+        if (queue->delayed.n)
+            MQ_ASSERT(due->entries[queue->due_index].high == queue->delayed.entries[0].high);
+        uint64_t dead = 0;
+        for (const struct mq_list *node = queue->dead.next; node != &queue->dead; node = node->next)
+            dead++;
+        MQ_ASSERT(dead == queue->dead_n);
+        MQ_ASSERT(queue->known || !mq_list_empty(&queue->waiters));
+        counts->ready += queue->ready.n;
+        counts->delayed += queue->delayed.n;
+        counts->active += queue->active_n;
+        counts->dead += queue->dead_n;
+        counts->completed += queue->completed;
+    }
+}
+
+static void check_equal(const struct mq_counts *a, const struct mq_counts *b)
+{
+    MQ_ASSERT(a->ready == b->ready);
+    MQ_ASSERT(a->delayed == b->delayed);
+    MQ_ASSERT(a->active == b->active);
+    MQ_ASSERT(a->dead == b->dead);
+}
+
+void mq_shard_check_locked(struct mq_shard *shard)
+{
+    struct mq_counts by_job = {0}, by_queue = {0};
+    uint64_t bytes = 0;
+    for (unsigned i = 0; i < MQ_SLOTS_A_SHARD; i++) {
+        const struct mq_page *page;
+        for (size_t at = 0; (page = mq_map_next(&shard->slots[i].pages, &at));) {
+            uint32_t used = 0;
+            for (unsigned j = 0; j < MQ_PAGE_JOBS; j++) {
+                if (!page->jobs[j])
+                    continue;
+                MQ_ASSERT(page->jobs[j]->id / MQ_SLOTS == page->number * MQ_PAGE_JOBS + j);
+                check_job(page->jobs[j], &by_job);
+                bytes += mq_job_bytes(page->jobs[j]);
+                used++;
+            }
+            MQ_ASSERT(used && used == page->used);
+        }
+        check_queues(&shard->slots[i], &shard->due, &by_queue);
+    }
+    check_heap(&shard->due);
+    check_heap(&shard->deadlines);
+    check_heap(&shard->ttls);
+    check_equal(&by_job, &shard->counts);
+    check_equal(&by_queue, &shard->counts);
+    MQ_ASSERT(by_queue.completed == shard->counts.completed);
+    MQ_ASSERT(bytes == shard->bytes);
+}
