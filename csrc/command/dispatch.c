@@ -1,0 +1,254 @@
+#include "command/dispatch.h"
+
+#include "base/check.h"
+#include "base/hash.h"
+#include "command/handlers.h"
+
+#include <inttypes.h>
+
+enum plane { plane_open, plane_jobs, plane_admin };
+
+struct command {
+    const char *name;
+    enum mq_outcome (*handler)(struct mq_call *call);
+    uint64_t required, optional;
+    enum plane plane;
+};
+
+static const struct command commands[] = {
+#define MQ_COMMAND(name, handler, plane, required, optional, result, method, path, doc)                                 \
+    {name, mq_do_##handler, required, optional, plane_##plane},
+#include "commands.def"
+#undef MQ_COMMAND
+};
+
+#define COMMAND_N (sizeof commands / sizeof *commands)
+#define NAME_MAX_N 16u
+
+static inline unsigned command_hash(const char *name, size_t n)
+{
+    return (unsigned)((unsigned char)name[0] * 5 + (unsigned char)name[n - 1] * 3 + n * 7) & 63;
+}
+
+static void tables_init(struct mq_tables *tables)
+{
+    mq_names_init(&tables->fields);
+    memset(tables->commands, 0, sizeof tables->commands);
+    for (unsigned row = 0; row < COMMAND_N; row++) {
+        unsigned i = command_hash(commands[row].name, strlen(commands[row].name));
+        while (tables->commands[i])
+            i = (i + 1) & 63;
+        tables->commands[i] = (uint8_t)(row + 1);
+    }
+}
+
+static const struct command *find_command(const struct mq_tables *tables, mq_slice name)
+{
+    char upper[NAME_MAX_N];
+    if (name.n == 0 || name.n > sizeof upper)
+        return NULL;
+    for (size_t i = 0; i < name.n; i++)
+        upper[i] = (char)(name.p[i] >= 'a' && name.p[i] <= 'z' ? name.p[i] - 32 : name.p[i]);
+    for (unsigned i = command_hash(upper, name.n); tables->commands[i]; i = (i + 1) & 63) {
+        const struct command *command = &commands[tables->commands[i] - 1];
+        if (memcmp(command->name, upper, name.n) == 0 && command->name[name.n] == 0)
+            return command;
+    }
+    return NULL;
+}
+
+struct mq_engine *mq_engine_create(const struct mq_config *config)
+{
+    struct mq_log *log = mq_log_null_open();
+    struct mq_tables *tables = mq_alloc(sizeof *tables);
+    struct mq_engine *engine = log && tables ? mq_engine_open(config, log) : NULL;
+    if (!engine) {
+        if (log)
+            log->ops->close(log);
+        mq_free(tables);
+        return NULL;
+    }
+    tables_init(tables);
+    engine->tables = tables;
+    return engine;
+}
+
+/* reqId is echoed wherever the line could be parsed, so it is looked at before anything else. */
+static int bind_req_id(struct mq_call *call)
+{
+    struct mq_request *request = call->request;
+    if (!(request->present & MQ_BIT(MQ_F_REQ_ID)))
+        return MQ_OK;
+    int status = mq_request_bind(request, 0, MQ_BIT(MQ_F_REQ_ID));
+    if (status == MQ_OK && mq_has(request, MQ_F_REQ_ID))
+        call->reply->req_id = request->text[MQ_F_REQ_ID];
+    return status;
+}
+
+static const struct command *command_of(struct mq_call *call, int *error)
+{
+    struct mq_request *request = call->request;
+    const struct mq_json *name = &request->value[MQ_F_CMD];
+    mq_slice text = {NULL, 0};
+    char decoded[NAME_MAX_N];
+    if (request->present & MQ_BIT(MQ_F_CMD) && name->kind == MQ_JSON_STRING) {
+        text = mq_json_inner(name);
+    } else if (request->present & MQ_BIT(MQ_F_CMD) && name->kind == MQ_JSON_ESCAPED) {
+        int64_t n = mq_json_decode(name, decoded, sizeof decoded);
+        text = mq_slice_of(decoded, n > 0 ? (size_t)n : 0);
+    } else {
+        *error = MQ_E_INVALID;
+        snprintf(request->why, sizeof request->why, "Invalid: %s",
+                 request->present & MQ_BIT(MQ_F_CMD) ? "cmd must be a string" : "cmd is required");
+        return NULL;
+    }
+    const struct command *command = find_command(call->engine->tables, text);
+    if (!command) {
+        *error = MQ_E_UNKNOWN_COMMAND;
+        snprintf(request->why, sizeof request->why, "Unknown command: %.*s", (int)(text.n > 64 ? 64 : text.n), text.p);
+        for (char *c = request->why; *c; c++) /* a cut may have split a character */
+            if ((unsigned char)*c >= 0x80)
+                *c = '?';
+    }
+    return command;
+}
+
+enum mq_outcome mq_command_run(struct mq_call *call, mq_slice line)
+{
+    int error = mq_request_parse(call->request, line);
+    if (MQ_UNLIKELY(error < 0))
+        return mq_refuse_request(call, error);
+    if (MQ_UNLIKELY((error = bind_req_id(call)) < 0))
+        return mq_refuse_request(call, error);
+    const struct command *command = command_of(call, &error);
+    if (MQ_UNLIKELY(!call->session->authenticated && (!command || command->plane != plane_open)))
+        return mq_refuse(call, MQ_E_AUTH_REQUIRED, NULL);
+    if (MQ_UNLIKELY(!command))
+        return mq_refuse_request(call, error);
+    if (MQ_UNLIKELY((error = mq_request_bind(call->request, command->required, command->optional)) < 0))
+        return mq_refuse_request(call, error);
+    return command->handler(call);
+}
+
+/* --- shared by handlers --- */
+
+enum mq_outcome mq_refuse(struct mq_call *call, enum mq_error error, const char *why)
+{
+    mq_reply_refuse(call->reply, error, why);
+    return MQ_ANSWERED;
+}
+
+enum mq_outcome mq_refuse_request(struct mq_call *call, int error)
+{
+    return mq_refuse(call, (enum mq_error)error, call->request->why);
+}
+
+enum mq_outcome mq_refuse_job(struct mq_call *call, int refusal, uint64_t id)
+{
+    char why[96];
+    switch (refusal) {
+    case MQ_NO_JOB:
+        snprintf(why, sizeof why, "Job %" PRIu64 " not found", id);
+        return mq_refuse(call, MQ_E_NOT_FOUND, why);
+    case MQ_NOT_HELD:
+        snprintf(why, sizeof why, "Job %" PRIu64 " not found in processing", id);
+        return mq_refuse(call, MQ_E_NOT_FOUND, why);
+    case MQ_STALE_TOKEN:
+        return mq_refuse(call, MQ_E_LEASE_LOST, NULL);
+    case MQ_KEY_TAKEN:
+        snprintf(why, sizeof why, "Duplicate job: the unique key of job %" PRIu64 " is in use", id);
+        return mq_refuse(call, MQ_E_DUPLICATE, why);
+    default:
+        return mq_refuse(call, MQ_E_OUT_OF_MEMORY, NULL);
+    }
+}
+
+enum mq_outcome mq_answer_job(struct mq_call *call, int refusal, uint64_t id)
+{
+    if (MQ_UNLIKELY(refusal != MQ_DONE))
+        return mq_refuse_job(call, refusal, id);
+    mq_reply_ok(call->reply);
+    return MQ_ANSWERED;
+}
+
+struct mq_shard *mq_call_lock(struct mq_call *call, uint64_t hash_or_id)
+{
+    struct mq_shard *shard = mq_engine_shard(call->engine, hash_or_id);
+    mq_shard_lock(shard, call->now_ms);
+    return shard;
+}
+
+void mq_call_unlock(struct mq_call *call, struct mq_shard *shard)
+{
+    uint64_t seq = mq_shard_unlock(shard);
+    if (seq > call->seq)
+        call->seq = seq;
+}
+
+struct mq_queue *mq_call_queue(struct mq_call *call, bool make, struct mq_shard **shard)
+{
+    mq_slice name = call->request->text[MQ_F_QUEUE];
+    uint64_t hash = mq_hash_bytes(name.p, name.n);
+    *shard = mq_call_lock(call, hash);
+    struct mq_slot *slot = mq_shard_slot(*shard, hash);
+    return make ? mq_slot_queue_make(slot, name, hash) : mq_slot_queue(slot, name, hash);
+}
+
+struct mq_claim mq_call_claim(const struct mq_call *call)
+{
+    struct mq_claim claim = {.id = call->request->number[MQ_F_ID], .has_token = mq_call_has(call, MQ_F_TOKEN)};
+    if (claim.has_token)
+        claim.bad_token = !mq_token_parse(call->request->text[MQ_F_TOKEN], &claim.token);
+    return claim;
+}
+
+void mq_claim_token(struct mq_claim *claim, const struct mq_json *token)
+{
+    claim->has_token = token->kind != MQ_JSON_NULL;
+    claim->bad_token = claim->has_token && !(token->kind == MQ_JSON_STRING && mq_token_parse(mq_json_inner(token), &claim->token));
+}
+
+/* --- one line for a caller in the process --- */
+
+int mq_engine_execute(struct mq_engine *engine, const char *line, size_t line_n, char **reply, size_t *reply_n)
+{
+    const struct mq_tables *tables = engine->tables;
+    struct mq_session session = {.authenticated = true};
+    struct mq_ring in, out;
+    struct mq_reply answer;
+    mq_ring_init(&in);
+    mq_ring_init(&out);
+    struct mq_request *request = mq_alloc(sizeof *request);
+    char *copy = mq_ring_reserve(&in, line_n + 1);
+    int status = MQ_E_OUT_OF_MEMORY;
+    if (!request || !copy)
+        goto done;
+    mq_request_init(request, &tables->fields);
+    if (line_n && line[line_n - 1] == '\n')
+        line_n--;
+    memcpy(copy, line, line_n);
+    copy[line_n] = '\n';
+    mq_reply_init(&answer, &out);
+    struct mq_call call = {.engine = engine, .session = &session, .request = request, .reply = &answer,
+                           .now_ms = mq_engine_now(engine)};
+    if (memchr(copy, '\n', line_n))
+        mq_reply_refuse(&answer, MQ_E_INVALID, "Invalid: one line at a time");
+    else if (line_n > engine->config.max_line)
+        mq_reply_refuse(&answer, MQ_E_LINE_TOO_LONG, NULL);
+    else
+        mq_command_run(&call, mq_slice_of(copy, line_n));
+    if (!answer.failed) {
+        *reply = out.mem; /* taken over: it starts at the block's start */
+        *reply_n = mq_ring_used(&out) - 1;
+        mq_ring_init(&out);
+        status = MQ_OK;
+    }
+    mq_request_close(request);
+done:
+    mq_free(request);
+    mq_ring_close(&in);
+    mq_ring_close(&out);
+    return status;
+}
+
+void mq_reply_free(char *reply) { mq_free(reply); }

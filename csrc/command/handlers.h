@@ -1,0 +1,51 @@
+/* What the handlers share. A handler answers through call->reply, always exactly once, or parks. */
+#ifndef MQ_HANDLERS_H
+#define MQ_HANDLERS_H
+
+#include "command/dispatch.h"
+#include "queue/decide.h"
+
+#define MQ_PULLB_MAX 10000u
+
+#define MQ_COMMAND(name, handler, plane, required, optional, result, method, path, doc)                                 \
+    enum mq_outcome mq_do_##handler(struct mq_call *call);
+#include "commands.def"
+#undef MQ_COMMAND
+
+static inline bool mq_call_has(const struct mq_call *call, enum mq_field field) { return mq_has(call->request, field); }
+
+enum mq_outcome mq_refuse(struct mq_call *call, enum mq_error error, const char *why);
+/* With the request's own text for what was wrong. */
+enum mq_outcome mq_refuse_request(struct mq_call *call, int error);
+/* A refusal of decide, about job `id`. */
+enum mq_outcome mq_refuse_job(struct mq_call *call, int refusal, uint64_t id);
+/* Answers ok, or the refusal. */
+enum mq_outcome mq_answer_job(struct mq_call *call, int refusal, uint64_t id);
+
+/* Locks the shard of a queue's name or a job's id. */
+struct mq_shard *mq_call_lock(struct mq_call *call, uint64_t hash_or_id);
+void mq_call_unlock(struct mq_call *call, struct mq_shard *shard);
+
+/* The call's queue, locked. `make`: created if unknown, and NULL only when there is no memory. */
+struct mq_queue *mq_call_queue(struct mq_call *call, bool make, struct mq_shard **shard);
+
+/* The delivery named by id and token fields. */
+struct mq_claim mq_call_claim(const struct mq_call *call);
+/* A claim with this element of a `tokens` array; an empty element: no token. */
+void mq_claim_token(struct mq_claim *claim, const struct mq_json *token);
+
+/* Gives what a pull asks for and writes its answer (an empty one if nothing can be given). Mutex held. The ids and tokens
+ * of what was given are noted in `given`, unless NULL (room for pull->count); returns how many. */
+struct mq_given {
+    uint64_t id, token;
+};
+uint32_t mq_give_locked(struct mq_shard *shard, struct mq_queue *queue, struct mq_holder *holder, const struct mq_pull *pull,
+                        struct mq_reply *reply, struct mq_given *given, size_t max_bytes, int64_t now_ms);
+
+/* The answer of a pull whose wait ended without a job. */
+void mq_give_nothing(struct mq_reply *reply, bool batch);
+
+/* A job as its answer shows it. Mutex held, and the view is valid as long as it is. */
+struct mq_job_view mq_view_job(const struct mq_job *job);
+
+#endif

@@ -1,0 +1,468 @@
+/* PUSH, PULL, ACK and the other commands that move jobs. */
+#include "base/check.h"
+#include "base/hash.h"
+#include "command/handlers.h"
+
+#include <stdio.h>
+
+/* --- push --- */
+
+#define ITEM_REQUIRED MQ_BIT(MQ_F_DATA)
+#define ITEM_OPTIONAL                                                                                                   \
+    (MQ_BIT(MQ_F_PRIORITY) | MQ_BIT(MQ_F_DELAY) | MQ_BIT(MQ_F_TTL) | MQ_BIT(MQ_F_TIMEOUT) | MQ_BIT(MQ_F_MAX_ATTEMPTS) | \
+     MQ_BIT(MQ_F_BACKOFF) | MQ_BIT(MQ_F_MAX_BACKOFF) | MQ_BIT(MQ_F_UNIQUE_KEY) | MQ_BIT(MQ_F_DEPENDS_ON))
+
+/* The job that a request, or an item of a batch, describes. 0 or an error with its text in request->why. */
+static int read_push(const struct mq_engine *engine, struct mq_request *request, struct mq_push *push)
+{
+    size_t limit = engine->config.max_job_bytes;
+    *push = (struct mq_push){
+        .data = request->text[MQ_F_DATA],
+        .has_key = mq_has(request, MQ_F_UNIQUE_KEY),
+        .priority = (int32_t)mq_number_or(request, MQ_F_PRIORITY, 0),
+        .delay_ms = mq_number_or(request, MQ_F_DELAY, 0),
+        .ttl_ms = mq_number_or(request, MQ_F_TTL, 0),
+        .timeout_ms = mq_number_or(request, MQ_F_TIMEOUT, 0),
+        .max_attempts = mq_number_or(request, MQ_F_MAX_ATTEMPTS, 0),
+        .backoff_ms = mq_number_or(request, MQ_F_BACKOFF, 0),
+        .max_backoff_ms = mq_number_or(request, MQ_F_MAX_BACKOFF, MQ_DEFAULT_MAX_BACKOFF_MS),
+    };
+    if (push->has_key)
+        push->key = request->text[MQ_F_UNIQUE_KEY];
+    if (MQ_UNLIKELY(push->data.n > limit)) {
+        snprintf(request->why, sizeof request->why, "Payload too large: data has %zu bytes, at most %zu are allowed",
+                 push->data.n, limit);
+        return MQ_E_PAYLOAD_TOO_LARGE;
+    }
+    struct mq_json first = {0};
+    if (MQ_UNLIKELY(mq_has(request, MQ_F_DEPENDS_ON)) && mq_request_element(request, MQ_F_DEPENDS_ON, &first)) {
+        snprintf(request->why, sizeof request->why, "Not supported: depends_on is not available in this version");
+        return MQ_E_NOT_SUPPORTED;
+    }
+    return MQ_OK;
+}
+
+static bool memory_is_full(const struct mq_engine *engine)
+{
+    return engine->config.max_memory && mq_engine_bytes(engine) >= engine->config.max_memory;
+}
+
+/* Turns a refused push into an error and its text. */
+static int push_error(struct mq_request *request, int refusal)
+{
+    if (refusal != MQ_KEY_TAKEN)
+        return MQ_E_OUT_OF_MEMORY;
+    mq_slice key = request->text[MQ_F_UNIQUE_KEY];
+    int shown = key.n <= 128 ? (int)key.n : 128;
+    while (shown && shown < (int)key.n && ((unsigned char)key.p[shown] & 0xC0) == 0x80)
+        shown--; /* not in the middle of a character */
+    snprintf(request->why, sizeof request->why, "Duplicate job with key: %.*s", shown, key.p);
+    return MQ_E_DUPLICATE;
+}
+
+enum mq_outcome mq_do_push(struct mq_call *call)
+{
+    struct mq_push push;
+    struct mq_shard *shard;
+    uint64_t id = 0;
+    int error = read_push(call->engine, call->request, &push);
+    if (MQ_UNLIKELY(error < 0))
+        return mq_refuse_request(call, error);
+    if (MQ_UNLIKELY(memory_is_full(call->engine)))
+        return mq_refuse(call, MQ_E_OUT_OF_MEMORY, NULL);
+    struct mq_queue *queue = mq_call_queue(call, true, &shard);
+    int refusal = queue ? mq_decide_push_locked(shard, queue, &push, call->now_ms, &id) : MQ_NO_MEMORY;
+    if (MQ_LIKELY(refusal == MQ_DONE))
+        mq_shard_serve_locked(shard, queue, call->now_ms);
+    else if (queue)
+        mq_slot_queue_release(queue->slot, queue);
+    mq_call_unlock(call, shard);
+    if (MQ_UNLIKELY(refusal != MQ_DONE)) {
+        error = push_error(call->request, refusal);
+        return mq_refuse(call, error, error == MQ_E_DUPLICATE ? call->request->why : NULL);
+    }
+    mq_reply_id(call->reply, id);
+    return MQ_ANSWERED;
+}
+
+/* The items of a batch that were refused. */
+struct refused {
+    struct mq_item_error *rows;
+    size_t n, cap;
+    bool no_memory;
+};
+
+static void refused_add(struct refused *refused, uint32_t index, int error, const char *why)
+{
+    if (refused->n == refused->cap) {
+        size_t cap = refused->cap ? refused->cap * 2 : 16;
+        struct mq_item_error *rows = mq_resize(refused->rows, cap * sizeof *rows);
+        if (!rows) {
+            refused->no_memory = true;
+            return;
+        }
+        refused->rows = rows;
+        refused->cap = cap;
+    }
+    size_t why_n = why ? strlen(why) + 1 : 0;
+    char *copy = why ? mq_alloc(why_n) : NULL;
+    if (copy)
+        memcpy(copy, why, why_n);
+    refused->rows[refused->n++] = (struct mq_item_error){.index = index, .error = (enum mq_error)error, .why = copy};
+}
+
+static void refused_free(struct refused *refused)
+{
+    for (size_t i = 0; i < refused->n; i++)
+        mq_free(refused->rows[i].why);
+    mq_free(refused->rows);
+}
+
+/* One item: its id, or 0 and a row in `refused`. */
+static uint64_t push_item(struct mq_call *call, struct mq_shard *shard, struct mq_queue *queue, struct mq_request *item,
+                          bool is_object, uint32_t index, struct refused *refused)
+{
+    struct mq_push push;
+    uint64_t id = 0;
+    if (MQ_UNLIKELY(!is_object)) {
+        refused_add(refused, index, MQ_E_INVALID, "Invalid: a job must be an object");
+        return 0;
+    }
+    int error = mq_request_bind(item, ITEM_REQUIRED, ITEM_OPTIONAL);
+    if (error == MQ_OK)
+        error = read_push(call->engine, item, &push);
+    const char *why = item->why;
+    if (MQ_LIKELY(error == MQ_OK)) {
+        int refusal = mq_decide_push_locked(shard, queue, &push, call->now_ms, &id);
+        if (MQ_LIKELY(refusal == MQ_DONE))
+            return id;
+        error = push_error(item, refusal);
+        why = error == MQ_E_DUPLICATE ? item->why : NULL;
+    }
+    refused_add(refused, index, error, why);
+    return 0;
+}
+
+static void push_items(struct mq_call *call, struct mq_shard *shard, struct mq_queue *queue, struct mq_request *item,
+                       struct refused *refused)
+{
+    uint32_t n = call->request->item_count, at = 0;
+    mq_reply_list(call->reply, MQ_RESULT_IDS);
+    for (uint32_t i = 0; i < n; i++) {
+        bool is_object = mq_request_item(call->request, &at, item);
+        mq_reply_list_id(call->reply, push_item(call, shard, queue, item, is_object, i, refused));
+    }
+    mq_shard_serve_locked(shard, queue, call->now_ms);
+}
+
+enum mq_outcome mq_do_pushb(struct mq_call *call)
+{
+    struct refused refused = {0};
+    struct mq_shard *shard;
+    if (memory_is_full(call->engine))
+        return mq_refuse(call, MQ_E_OUT_OF_MEMORY, NULL);
+    struct mq_request *item = mq_alloc(sizeof *item);
+    /* room for every id first: once jobs are accepted, the answer must not fail */
+    if (!item || !mq_ring_reserve(call->reply->out, (size_t)call->request->item_count * 18 + 512)) {
+        mq_free(item);
+        return mq_refuse(call, MQ_E_OUT_OF_MEMORY, NULL);
+    }
+    mq_request_init(item, call->request->names);
+    struct mq_queue *queue = mq_call_queue(call, true, &shard);
+    if (queue) {
+        push_items(call, shard, queue, item, &refused);
+        mq_slot_queue_release(queue->slot, queue);
+    }
+    mq_call_unlock(call, shard);
+    mq_free(item);
+    if (!queue)
+        return mq_refuse(call, MQ_E_OUT_OF_MEMORY, NULL);
+    if (refused.no_memory)
+        call->reply->failed = true;
+    if (refused.n)
+        mq_reply_item_errors_end(call->reply, refused.rows, refused.n);
+    else
+        mq_reply_list_end(call->reply);
+    refused_free(&refused);
+    return MQ_ANSWERED;
+}
+
+/* --- pull --- */
+
+struct mq_job_view mq_view_job(const struct mq_job *job)
+{
+    const struct mq_options *options = mq_job_options(job);
+    const struct mq_extra *extra = job->extra;
+    static const char *const reasons[] = {NULL, "failed", "timeout", "worker_lost", "expired_lease"};
+    struct mq_job_view view = {
+        .id = job->id,
+        .queue_json = mq_queue_name_json(job->queue),
+        .data = mq_job_data(job),
+        .created_ms = job->created_ms,
+        .run_at_ms = job->run_at_ms,
+        .started_ms = job->started_ms,
+        .attempts = job->attempts,
+        .max_backoff_ms = MQ_DEFAULT_MAX_BACKOFF_MS,
+        .deliveries = job->deliveries,
+        .priority = job->priority,
+        .has_key = job->has_key,
+        .unique_key = mq_job_key(job),
+        .has_token = job->state == MQ_JOB_ACTIVE,
+    };
+    if (view.has_token)
+        view.token = job->at.hold->token;
+    if (options) {
+        view.max_attempts = options->max_attempts;
+        view.backoff_ms = options->backoff_ms;
+        view.max_backoff_ms = options->max_backoff_ms;
+        view.ttl_ms = options->ttl_ms;
+        view.timeout_ms = options->timeout_ms;
+    }
+    if (extra && extra->error_n)
+        view.last_error = mq_slice_of(extra->error, extra->error_n);
+    if (job->state == MQ_JOB_DEAD)
+        view.reason = reasons[extra->reason];
+    return view;
+}
+
+void mq_give_nothing(struct mq_reply *reply, bool batch)
+{
+    if (!batch) {
+        mq_reply_job(reply, NULL);
+        return;
+    }
+    mq_reply_list(reply, MQ_RESULT_JOBS);
+    mq_reply_list_end(reply);
+}
+
+uint32_t mq_give_locked(struct mq_shard *shard, struct mq_queue *queue, struct mq_holder *holder, const struct mq_pull *pull,
+                        struct mq_reply *reply, struct mq_given *given, size_t max_bytes, int64_t now_ms)
+{
+    uint32_t n = 0;
+    if (pull->batch)
+        mq_reply_list(reply, MQ_RESULT_JOBS);
+    while (n < pull->count && !reply->failed && (n == 0 || mq_reply_used(reply) < max_bytes)) {
+        struct mq_job *job = mq_decide_lease_locked(shard, queue, holder, pull->lease_ms, now_ms);
+        if (!job)
+            break;
+        struct mq_job_view view = mq_view_job(job);
+        if (pull->batch)
+            mq_reply_list_job(reply, &view);
+        else
+            mq_reply_job(reply, &view);
+        if (given)
+            given[n] = (struct mq_given){view.id, view.token};
+        n++;
+    }
+    if (pull->batch)
+        mq_reply_list_end(reply);
+    else if (n == 0)
+        mq_reply_job(reply, NULL);
+    return n;
+}
+
+/* Nothing can be given now: 0 = the pull waits. */
+static int wait_locked(struct mq_call *call, struct mq_queue *queue, const struct mq_pull *pull)
+{
+    struct mq_waiter *waiter = queue ? call->session->park(call->session, call, pull) : NULL;
+    if (!waiter)
+        return MQ_E_OUT_OF_MEMORY;
+    waiter->queue = queue;
+    waiter->hash = queue->hash;
+    waiter->parked = true;
+    mq_list_append(&queue->waiters, &waiter->node);
+    return MQ_OK;
+}
+
+static enum mq_outcome pull(struct mq_call *call, uint32_t count, bool batch)
+{
+    struct mq_session *session = call->session;
+    struct mq_holder *holder = session->holder ? session->holder(session) : NULL;
+    struct mq_pull pull = {
+        .count = count,
+        .batch = batch,
+        .lease_ms = mq_number_or(call->request, MQ_F_LEASE, session->holder ? 0 : call->engine->config.lease_ms),
+    };
+    bool may_wait = session->park && !session->may_not_wait && mq_number_or(call->request, MQ_F_TIMEOUT, 1) > 0;
+    struct mq_shard *shard;
+    int error = MQ_OK;
+    enum mq_outcome outcome = MQ_ANSWERED;
+    if (MQ_UNLIKELY(session->holder && !holder))
+        return mq_refuse(call, MQ_E_OUT_OF_MEMORY, NULL);
+    struct mq_queue *queue = mq_call_queue(call, may_wait, &shard);
+    if (queue && mq_queue_can_give(queue)) {
+        mq_give_locked(shard, queue, holder, &pull, call->reply, NULL, call->engine->config.max_output, call->now_ms);
+    } else if (may_wait) {
+        error = wait_locked(call, queue, &pull);
+        if (error < 0 && queue)
+            mq_slot_queue_release(queue->slot, queue);
+        outcome = MQ_PARKED;
+    } else {
+        mq_give_nothing(call->reply, batch);
+    }
+    mq_call_unlock(call, shard);
+    return error < 0 ? mq_refuse(call, MQ_E_OUT_OF_MEMORY, NULL) : outcome;
+}
+
+enum mq_outcome mq_do_pull(struct mq_call *call) { return pull(call, 1, false); }
+
+enum mq_outcome mq_do_pullb(struct mq_call *call)
+{
+    uint64_t count = call->request->number[MQ_F_COUNT];
+    if (count == 0) {
+        mq_give_nothing(call->reply, true);
+        return MQ_ANSWERED;
+    }
+    return pull(call, count < MQ_PULLB_MAX ? (uint32_t)count : MQ_PULLB_MAX, true);
+}
+
+/* --- ack, fail, release, cancel --- */
+
+static bool result_too_large(const struct mq_call *call, size_t n) { return n > call->engine->config.max_job_bytes; }
+
+enum mq_outcome mq_do_ack(struct mq_call *call)
+{
+    struct mq_claim claim = mq_call_claim(call);
+    struct mq_job *job;
+    if (mq_call_has(call, MQ_F_RESULT) && result_too_large(call, call->request->text[MQ_F_RESULT].n))
+        return mq_refuse(call, MQ_E_PAYLOAD_TOO_LARGE, "Payload too large: result is over MAX_JOB_BYTES");
+    struct mq_shard *shard = mq_call_lock(call, claim.id);
+    int refusal = mq_decide_find_held_locked(shard, &claim, &job);
+    if (MQ_LIKELY(refusal == MQ_DONE))
+        refusal = mq_decide_ack_locked(shard, job, call->now_ms);
+    mq_call_unlock(call, shard);
+    return mq_answer_job(call, refusal, claim.id);
+}
+
+enum mq_outcome mq_do_fail(struct mq_call *call)
+{
+    struct mq_claim claim = mq_call_claim(call);
+    mq_slice error = mq_call_has(call, MQ_F_ERROR) ? call->request->text[MQ_F_ERROR] : (mq_slice){NULL, 0};
+    struct mq_job *job;
+    struct mq_shard *shard = mq_call_lock(call, claim.id);
+    int refusal = mq_decide_find_held_locked(shard, &claim, &job);
+    if (refusal == MQ_DONE)
+        refusal = mq_decide_fail_locked(shard, job, error, mq_number_or(call->request, MQ_F_UNRECOVERABLE, 0), call->now_ms);
+    mq_call_unlock(call, shard);
+    return mq_answer_job(call, refusal, claim.id);
+}
+
+/* Walks ids with their tokens and results side by side. */
+struct batch {
+    struct mq_json id, token, result;
+};
+
+static size_t array_size(const struct mq_request *request, enum mq_field field)
+{
+    struct mq_json element = {0};
+    size_t n = 0;
+    while (mq_request_element(request, field, &element))
+        n++;
+    return n;
+}
+
+/* 0, or an error: tokens and results must be as many as ids. */
+static int batch_check(struct mq_call *call)
+{
+    static const struct {
+        enum mq_field field;
+        const char *why;
+    } sides[] = {{MQ_F_TOKENS, "Invalid: tokens must have as many items as ids"},
+                 {MQ_F_RESULTS, "Invalid: results must have as many items as ids"}};
+    for (int i = 0; i < 2; i++)
+        if (mq_call_has(call, sides[i].field) &&
+            array_size(call->request, sides[i].field) != array_size(call->request, MQ_F_IDS)) {
+            snprintf(call->request->why, sizeof call->request->why, "%s", sides[i].why);
+            return MQ_E_INVALID;
+        }
+    return MQ_OK;
+}
+
+static bool batch_next(struct mq_call *call, struct batch *batch, struct mq_claim *claim)
+{
+    if (!mq_request_element(call->request, MQ_F_IDS, &batch->id))
+        return false;
+    *claim = (struct mq_claim){0};
+    mq_request_id(call->request, &batch->id, MQ_F_IDS, &claim->id);
+    if (mq_call_has(call, MQ_F_TOKENS)) {
+        mq_request_element(call->request, MQ_F_TOKENS, &batch->token);
+        mq_claim_token(claim, &batch->token);
+    }
+    if (mq_call_has(call, MQ_F_RESULTS))
+        mq_request_element(call->request, MQ_F_RESULTS, &batch->result);
+    return true;
+}
+
+/* Moves the lock to the id's shard; neighbouring ids mostly share it. */
+static struct mq_shard *relock(struct mq_call *call, struct mq_shard *held, uint64_t id)
+{
+    struct mq_shard *wanted = mq_engine_shard(call->engine, id);
+    if (wanted == held)
+        return held;
+    if (held)
+        mq_call_unlock(call, held);
+    return mq_call_lock(call, id);
+}
+
+static uint64_t release_or_ack_batch(struct mq_call *call, bool ack)
+{
+    struct batch batch = {0};
+    struct mq_claim claim;
+    struct mq_shard *shard = NULL;
+    uint64_t count = 0, delay = mq_number_or(call->request, MQ_F_DELAY, 0);
+    while (batch_next(call, &batch, &claim)) {
+        struct mq_job *job;
+        shard = relock(call, shard, claim.id);
+        if (mq_decide_find_held_locked(shard, &claim, &job) != MQ_DONE || result_too_large(call, batch.result.n))
+            continue;
+        int refusal = ack ? mq_decide_ack_locked(shard, job, call->now_ms)
+                          : mq_decide_release_locked(shard, job, delay, false, call->now_ms);
+        count += refusal == MQ_DONE;
+    }
+    if (shard)
+        mq_call_unlock(call, shard);
+    return count;
+}
+
+enum mq_outcome mq_do_ackb(struct mq_call *call)
+{
+    int error = batch_check(call);
+    if (error < 0)
+        return mq_refuse_request(call, error);
+    mq_reply_count_listed(call->reply, release_or_ack_batch(call, true));
+    return MQ_ANSWERED;
+}
+
+enum mq_outcome mq_do_release(struct mq_call *call)
+{
+    bool one = mq_call_has(call, MQ_F_ID), many = mq_call_has(call, MQ_F_IDS);
+    if (one == many)
+        return mq_refuse(call, MQ_E_INVALID, "Invalid: either id or ids is required");
+    if (many) {
+        int error = batch_check(call);
+        if (error < 0)
+            return mq_refuse_request(call, error);
+        mq_reply_count(call->reply, release_or_ack_batch(call, false));
+        return MQ_ANSWERED;
+    }
+    struct mq_claim claim = mq_call_claim(call);
+    struct mq_job *job;
+    struct mq_shard *shard = mq_call_lock(call, claim.id);
+    int refusal = mq_decide_find_held_locked(shard, &claim, &job);
+    if (refusal == MQ_DONE)
+        refusal = mq_decide_release_locked(shard, job, mq_number_or(call->request, MQ_F_DELAY, 0), false, call->now_ms);
+    mq_call_unlock(call, shard);
+    if (refusal != MQ_DONE)
+        return mq_refuse_job(call, refusal, claim.id);
+    mq_reply_count(call->reply, 1);
+    return MQ_ANSWERED;
+}
+
+enum mq_outcome mq_do_cancel(struct mq_call *call)
+{
+    uint64_t id = call->request->number[MQ_F_ID];
+    struct mq_shard *shard = mq_call_lock(call, id);
+    int refusal = mq_decide_cancel_locked(shard, id, call->now_ms);
+    mq_call_unlock(call, shard);
+    return mq_answer_job(call, refusal, id);
+}
