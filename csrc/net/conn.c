@@ -1,0 +1,342 @@
+#include "net/conn.h"
+
+#include "base/check.h"
+#include "base/mem.h"
+#include "net/parked.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#define READ_BYTES (64u << 10) /* room for one read, at least */
+
+/* A host that vanished without a word is noticed after about two minutes, and its jobs go back. */
+#define KEEPALIVE_IDLE_S 60
+#define KEEPALIVE_INTERVAL_S 10
+#define KEEPALIVE_PROBES 6
+
+static void watch(struct mq_conn *conn)
+{
+    uint32_t wanted = 0;
+    if (!conn->eof && conn->reactor->stop_at_ms == MQ_NEVER)
+        wanted = (conn->leaving ? 0 : EPOLLRDHUP) | (conn->stuck ? 0 : EPOLLIN);
+    if (conn->out && mq_ring_used(conn->out))
+        wanted |= EPOLLOUT;
+    if (wanted == conn->watched)
+        return;
+    struct epoll_event event = {.events = wanted, .data.ptr = &conn->source};
+    MQ_ASSERT(epoll_ctl(conn->reactor->epoll_fd, EPOLL_CTL_MOD, conn->fd, &event) == 0);
+    conn->watched = wanted;
+}
+
+void mq_conn_mark_dirty(struct mq_conn *conn)
+{
+    if (mq_list_empty(&conn->dirty))
+        mq_list_append(&conn->reactor->dirty, &conn->dirty);
+}
+
+struct mq_ring *mq_conn_out(struct mq_conn *conn)
+{
+    if (!conn->out)
+        conn->out = mq_reactor_ring(conn->reactor);
+    return conn->out;
+}
+
+static void drop_ring(struct mq_conn *conn, struct mq_ring **ring)
+{
+    if (*ring)
+        mq_reactor_ring_done(conn->reactor, *ring);
+    *ring = NULL;
+}
+
+/* --- lines --- */
+
+static void refuse_line(struct mq_conn *conn, enum mq_error error, const char *why)
+{
+    struct mq_ring *out = mq_conn_out(conn);
+    struct mq_reply reply = {.failed = true};
+    if (out) {
+        mq_reply_init(&reply, out);
+        mq_reply_refuse(&reply, error, why);
+    }
+    if (reply.failed)
+        mq_conn_close(conn);
+    else
+        mq_conn_mark_dirty(conn);
+}
+
+static void run_line(struct mq_conn *conn, mq_slice line)
+{
+    struct mq_reactor *reactor = conn->reactor;
+    struct mq_ring *out = mq_conn_out(conn);
+    if (MQ_UNLIKELY(!out)) {
+        mq_conn_close(conn);
+        return;
+    }
+    struct mq_reply reply;
+    mq_reply_init(&reply, out);
+    struct mq_call call = {.engine = reactor->engine, .session = &conn->session, .request = &reactor->request,
+                           .reply = &reply, .now_ms = reactor->now_ms};
+    mq_command_run(&call, line);
+    if (call.seq > conn->seq)
+        conn->seq = call.seq;
+    if (MQ_UNLIKELY(reply.failed))
+        mq_conn_close(conn);
+}
+
+/* No newline in the ring: is the line too long already, or will it never end? */
+static void look_at_partial(struct mq_conn *conn)
+{
+    size_t used = mq_ring_used(conn->in);
+    if (conn->skipping) {
+        mq_ring_consume(conn->in, used);
+        conn->scanned = 0;
+    } else if (used > conn->reactor->engine->config.max_line) {
+        mq_ring_consume(conn->in, used);
+        conn->scanned = 0;
+        conn->skipping = true;
+        refuse_line(conn, MQ_E_LINE_TOO_LONG, NULL);
+    } else if (conn->eof && used) {
+        mq_ring_consume(conn->in, used);
+        conn->scanned = 0;
+        refuse_line(conn, MQ_E_INVALID, "Invalid: the last line has no newline; it was not executed");
+    }
+}
+
+static void process(struct mq_conn *conn)
+{
+    const struct mq_config *config = &conn->reactor->engine->config;
+    while (conn->in && !conn->blocking && !conn->closed && conn->reactor->stop_at_ms == MQ_NEVER) {
+        if (MQ_UNLIKELY(conn->out && mq_ring_used(conn->out) > config->max_output))
+            break;
+        mq_slice bytes = mq_ring_peek(conn->in);
+        const char *end = memchr(bytes.p + conn->scanned, '\n', bytes.n - conn->scanned);
+        if (!end) {
+            conn->scanned = bytes.n;
+            look_at_partial(conn);
+            break;
+        }
+        size_t n = (size_t)(end - bytes.p);
+        conn->scanned = 0;
+        if (MQ_UNLIKELY(conn->skipping))
+            conn->skipping = false; /* its refusal was given when it became too long */
+        else if (MQ_UNLIKELY(n > config->max_line))
+            refuse_line(conn, MQ_E_LINE_TOO_LONG, NULL);
+        else
+            run_line(conn, mq_slice_of(bytes.p, n));
+        if (MQ_UNLIKELY(conn->closed))
+            return;
+        mq_ring_consume(conn->in, n + 1);
+    }
+    if (conn->closed)
+        return;
+    if (conn->in && mq_ring_used(conn->in) == 0)
+        drop_ring(conn, &conn->in);
+    mq_conn_mark_dirty(conn);
+}
+
+/* --- input --- */
+
+/* The peer sends no more. What it sent is answered; what it waits for is answered with nothing: nobody may be there. */
+static void reach_eof(struct mq_conn *conn)
+{
+    conn->session.may_not_wait = true;
+    mq_parked_expire_all(conn);
+    mq_conn_mark_dirty(conn);
+}
+
+static void read_some(struct mq_conn *conn)
+{
+    if (!conn->in && !(conn->in = mq_reactor_ring(conn->reactor))) {
+        mq_conn_close(conn);
+        return;
+    }
+    char *room = mq_ring_reserve(conn->in, READ_BYTES);
+    if (MQ_UNLIKELY(!room)) {
+        mq_conn_close(conn);
+        return;
+    }
+    ssize_t n = recv(conn->fd, room, conn->in->cap - conn->in->tail, 0);
+    if (MQ_LIKELY(n > 0)) {
+        mq_ring_commit(conn->in, (size_t)n);
+    } else if (n == 0) {
+        conn->eof = true;
+        reach_eof(conn);
+    } else if (errno != EAGAIN && errno != EINTR) {
+        mq_conn_close(conn);
+    }
+}
+
+static void conn_ready(struct mq_source *source, struct mq_reactor *reactor, unsigned events)
+{
+    struct mq_conn *conn = (struct mq_conn *)source;
+    (void)reactor;
+    if (MQ_UNLIKELY(events & EPOLLERR || (conn->eof && events & EPOLLHUP))) { /* nobody reads the answers either */
+        mq_conn_close(conn);
+        return;
+    }
+    if (MQ_UNLIKELY(events & (EPOLLRDHUP | EPOLLHUP) && conn->stuck)) {
+        conn->leaving = true; /* and has left more behind than we hold: go on with that first */
+        reach_eof(conn);
+    } else if (events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP) && !conn->eof) {
+        read_some(conn);
+    }
+    if (!conn->closed)
+        process(conn);
+}
+
+/* --- output --- */
+
+/* False if the connection ended. */
+static bool flush(struct mq_conn *conn)
+{
+    while (conn->out && mq_ring_used(conn->out)) {
+        mq_slice bytes = mq_ring_peek(conn->out);
+        ssize_t n = send(conn->fd, bytes.p, bytes.n, MSG_NOSIGNAL);
+        if (n < 0) {
+            if (errno == EINTR)
+                continue;
+            if (errno == EAGAIN)
+                return true;
+            mq_conn_close(conn);
+            return false;
+        }
+        mq_ring_consume(conn->out, (size_t)n);
+        if ((size_t)n < bytes.n)
+            return true; /* the socket's buffer is full */
+    }
+    drop_ring(conn, &conn->out);
+    return true;
+}
+
+static bool has_work(const struct mq_conn *conn)
+{
+    const struct mq_config *config = &conn->reactor->engine->config;
+    if (!conn->in || conn->blocking || conn->reactor->stop_at_ms != MQ_NEVER)
+        return false;
+    if (conn->out && mq_ring_used(conn->out) > config->max_output)
+        return false;
+    return mq_ring_used(conn->in) > conn->scanned || conn->eof;
+}
+
+static bool is_done(const struct mq_conn *conn)
+{
+    bool no_more = conn->reactor->stop_at_ms != MQ_NEVER || (conn->eof && !conn->in);
+    return no_more && !conn->out && !conn->parked_n;
+}
+
+void mq_conn_settle(struct mq_conn *conn)
+{
+    struct mq_reactor *reactor = conn->reactor;
+    for (;;) {
+        if (conn->closed)
+            return;
+        if (has_work(conn))
+            process(conn);
+        mq_list_remove(&conn->dirty);
+        if (conn->closed)
+            return;
+        if (MQ_UNLIKELY(conn->seq > reactor->engine->log->ops->committed(reactor->engine->log))) {
+            mq_list_append(&reactor->uncommitted, &conn->dirty);
+            break;
+        }
+        if (!flush(conn))
+            return;
+        if (!has_work(conn))
+            break;
+    }
+    if (MQ_UNLIKELY(is_done(conn))) {
+        mq_conn_close(conn);
+        return;
+    }
+    bool full = conn->in && conn->blocking && mq_ring_used(conn->in) >= MQ_RING_BYTES;
+    conn->stuck = full || (conn->out && mq_ring_used(conn->out) > reactor->engine->config.max_output);
+    watch(conn);
+}
+
+/* --- life --- */
+
+static void set_options(int fd)
+{
+    int on = 1, idle = KEEPALIVE_IDLE_S, interval = KEEPALIVE_INTERVAL_S, probes = KEEPALIVE_PROBES;
+    if (setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on) < 0)
+        return; /* a Unix socket */
+    setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on);
+    setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &idle, sizeof idle);
+    setsockopt(fd, IPPROTO_TCP, TCP_KEEPINTVL, &interval, sizeof interval);
+    setsockopt(fd, IPPROTO_TCP, TCP_KEEPCNT, &probes, sizeof probes);
+}
+
+static void arrive(struct mq_letter *letter)
+{
+    struct mq_conn *conn = mq_list_entry(letter, struct mq_conn, arrival);
+    struct mq_reactor *reactor = conn->reactor;
+    struct epoll_event event = {.events = EPOLLIN | EPOLLRDHUP, .data.ptr = &conn->source};
+    conn->watched = event.events;
+    mq_list_append(&reactor->conns, &conn->node);
+    atomic_fetch_add_explicit(&reactor->conn_n, 1, memory_order_relaxed);
+    if (reactor->stop_at_ms != MQ_NEVER || epoll_ctl(reactor->epoll_fd, EPOLL_CTL_ADD, conn->fd, &event) < 0)
+        mq_conn_close(conn);
+}
+
+int mq_conn_hand_over(struct mq_reactor *to, struct mq_reactor *from, int fd)
+{
+    struct mq_conn *conn = mq_alloc_zero(sizeof *conn);
+    if (!conn)
+        return -1;
+    set_options(fd);
+    conn->source.ready = conn_ready;
+    conn->fd = fd;
+    conn->reactor = to;
+    conn->session.authenticated = to->engine->config.auth_token_n == 0;
+    mq_parked_session_init(&conn->session);
+    mq_list_init(&conn->node);
+    mq_list_init(&conn->dirty);
+    mq_list_init(&conn->parked);
+    conn->arrival.open = arrive;
+    if (to == from)
+        arrive(&conn->arrival);
+    else
+        mq_mailbox_post(&to->mailbox, &conn->arrival);
+    return 0;
+}
+
+void mq_conn_finish(struct mq_conn *conn)
+{
+    struct mq_reactor *reactor = conn->reactor;
+    MQ_ASSERT(conn->closed && conn->parked_n == 0);
+    if (conn->holder) {
+        mq_engine_lose_holder(reactor->engine, conn->holder, reactor->now_ms);
+        mq_free(conn->holder);
+    }
+    atomic_fetch_sub_explicit(&reactor->conn_n, 1, memory_order_relaxed);
+    mq_list_remove(&conn->node);
+    mq_list_remove(&conn->dirty);
+    mq_list_append(&reactor->finished, &conn->node); /* events of this turn may still point to it */
+}
+
+void mq_conn_close(struct mq_conn *conn)
+{
+    if (conn->closed)
+        return;
+    conn->closed = true;
+    close(conn->fd); /* takes it out of epoll, too */
+    drop_ring(conn, &conn->in);
+    drop_ring(conn, &conn->out);
+    mq_parked_drop_all(conn);
+    mq_list_remove(&conn->dirty);
+    if (conn->parked_n == 0)
+        mq_conn_finish(conn);
+}
+
+void mq_conn_stop(struct mq_conn *conn)
+{
+    if (conn->closed)
+        return;
+    mq_parked_refuse_all(conn, MQ_E_SHUTTING_DOWN);
+    if (!conn->closed)
+        mq_conn_mark_dirty(conn);
+}

@@ -1,0 +1,52 @@
+/* A connection: bytes in, lines to commands, answers out. Belongs to one reactor and is touched by its thread alone.
+ *
+ * It has a ring for input only while it holds a partial line, and one for output only while something is unsent; idle, it
+ * is this struct and nothing else. A pull that must wait becomes a `parked` (net/parked): without a reqId it holds back all
+ * later lines (they stay in the input ring), with one it holds back none.
+ */
+#ifndef MQ_CONN_H
+#define MQ_CONN_H
+
+#include "net/reactor.h"
+
+struct mq_conn {
+    struct mq_source source;
+    int fd;
+    uint32_t watched; /* what epoll was told */
+    struct mq_reactor *reactor;
+    struct mq_letter arrival; /* brings it to its reactor */
+    struct mq_list node;      /* in reactor->conns, at the end in ->finished */
+    struct mq_list dirty;     /* in reactor->dirty or ->uncommitted */
+    struct mq_list parked;    /* struct mq_parked */
+    struct mq_parked *blocking; /* the parked pull that holds back later lines, or NULL */
+    unsigned parked_n;        /* those with an answer on its way included */
+    struct mq_ring *in, *out; /* NULL while empty */
+    size_t scanned;           /* bytes of `in` known to hold no newline */
+    struct mq_holder *holder; /* NULL before the first pull */
+    uint64_t seq;             /* the log must be committed up to here before `out` leaves */
+    struct mq_session session;
+    bool eof;                 /* the peer sends no more */
+    bool leaving;             /* it has closed its side, but what it sent is not read yet */
+    bool skipping;            /* inside a line that was too long */
+    bool closed;              /* the socket is gone; waits for answers on their way */
+    bool stuck;               /* nothing is read until the output, or what is held back, has drained */
+};
+
+/* Gives a new socket to a reactor, from the accepting reactor's thread. 0 or -1: no memory. */
+int mq_conn_hand_over(struct mq_reactor *to, struct mq_reactor *from, int fd);
+
+/* Before the reactor sleeps: processes what waits, writes, closes. Takes the connection off the dirty list. */
+void mq_conn_settle(struct mq_conn *conn);
+void mq_conn_mark_dirty(struct mq_conn *conn);
+
+/* The ring for answers; NULL when there is no memory. */
+struct mq_ring *mq_conn_out(struct mq_conn *conn);
+
+/* The server stops: parked pulls are refused, what is unsent is written, then the connection closes. */
+void mq_conn_stop(struct mq_conn *conn);
+/* Ends now; what it holds goes back to the queues. Freed at the end of the turn, or when the last answer on its way came. */
+void mq_conn_close(struct mq_conn *conn);
+/* The last step of close, when nothing is parked any more. */
+void mq_conn_finish(struct mq_conn *conn);
+
+#endif

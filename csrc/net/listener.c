@@ -1,0 +1,72 @@
+#include "net/listener.h"
+
+#include "base/mem.h"
+#include "net/conn.h"
+
+#include <errno.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#define ACCEPT_SLICE 64u       /* connections taken in one go before others get their turn */
+#define ACCEPT_PAUSE_MS 100    /* before trying again when descriptors or memory ran out */
+
+static void pause_accepting(struct mq_reactor *reactor)
+{
+    reactor->pause_accept = true;
+    reactor->accept_at_ms = reactor->now_ms + ACCEPT_PAUSE_MS;
+    mq_listeners_watch(reactor, false);
+}
+
+static void accept_ready(struct mq_source *source, struct mq_reactor *reactor, unsigned events)
+{
+    struct mq_listener *listener = (struct mq_listener *)source;
+    struct mq_net *net = reactor->net;
+    (void)events;
+    for (unsigned i = 0; i < ACCEPT_SLICE; i++) {
+        int fd = accept4(listener->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+        if (fd < 0) {
+            if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM)
+                pause_accepting(reactor);
+            if (errno == ECONNABORTED || errno == EINTR)
+                continue;
+            return;
+        }
+        unsigned turn = atomic_fetch_add_explicit(&net->next, 1, memory_order_relaxed);
+        if (mq_conn_hand_over(&net->reactors[turn % net->reactor_n], reactor, fd) < 0) {
+            close(fd);
+            pause_accepting(reactor);
+            return;
+        }
+    }
+}
+
+int mq_listeners_watch(struct mq_reactor *reactor, bool on)
+{
+    for (struct mq_listener *listener = reactor->net->listeners; listener; listener = listener->next) {
+        struct epoll_event event = {.events = EPOLLIN, .data.ptr = &listener->source};
+        if (epoll_ctl(reactor->epoll_fd, on ? EPOLL_CTL_ADD : EPOLL_CTL_DEL, listener->fd, &event) < 0 && on && errno != EEXIST)
+            return -errno;
+    }
+    return 0;
+}
+
+int mq_net_listen(struct mq_net *net, int fd)
+{
+    struct mq_listener *listener = mq_alloc(sizeof *listener);
+    if (!listener)
+        return -ENOMEM;
+    *listener = (struct mq_listener){.source = {accept_ready}, .next = net->listeners, .fd = fd};
+    net->listeners = listener;
+    return 0;
+}
+
+void mq_listeners_close(struct mq_net *net)
+{
+    while (net->listeners) {
+        struct mq_listener *listener = net->listeners;
+        net->listeners = listener->next;
+        close(listener->fd);
+        mq_free(listener);
+    }
+}

@@ -1,0 +1,209 @@
+#include "net/parked.h"
+
+#include "base/check.h"
+#include "base/mem.h"
+
+static struct mq_conn *conn_of(struct mq_session *session)
+{
+    return (struct mq_conn *)(void *)((char *)session - offsetof(struct mq_conn, session));
+}
+
+static struct mq_holder *session_holder(struct mq_session *session)
+{
+    struct mq_conn *conn = conn_of(session);
+    if (!conn->holder && (conn->holder = mq_alloc(sizeof *conn->holder)))
+        mq_holder_init(conn->holder);
+    return conn->holder;
+}
+
+static struct mq_reply reply_for(struct mq_parked *parked, struct mq_ring *out)
+{
+    struct mq_reply reply;
+    mq_reply_init(&reply, out);
+    if (parked->req_id_n)
+        reply.req_id = mq_slice_of(parked->req_id, parked->req_id_n);
+    return reply;
+}
+
+/* Any thread, under the shard's mutex. */
+static void deliver(struct mq_waiter *waiter, struct mq_shard *shard, int64_t now_ms)
+{
+    struct mq_parked *parked = mq_list_entry(waiter, struct mq_parked, waiter);
+    struct mq_queue *queue = waiter->queue;
+    size_t max_bytes = parked->conn->reactor->engine->config.max_output;
+    struct mq_reply reply = reply_for(parked, &parked->answer);
+    uint32_t most = waiter->pull.count < queue->ready.n ? waiter->pull.count : queue->ready.n;
+    struct mq_pull pull = waiter->pull;
+    pull.count = most;
+    parked->given = mq_alloc(most * sizeof *parked->given);
+    parked->given_n = mq_give_locked(shard, queue, waiter->holder, &pull, &reply, parked->given, max_bytes, now_ms);
+    parked->failed = reply.failed;
+}
+
+static void send_off(struct mq_waiter *waiter, uint64_t seq)
+{
+    struct mq_parked *parked = mq_list_entry(waiter, struct mq_parked, waiter);
+    parked->seq = seq;
+    mq_mailbox_post(&parked->conn->reactor->mailbox, &parked->letter);
+}
+
+static void forget(struct mq_parked *parked)
+{
+    struct mq_conn *conn = parked->conn;
+    if (parked->timer_index != MQ_HEAP_NONE)
+        mq_heap_remove(&conn->reactor->timers, parked->timer_index);
+    mq_list_remove(&parked->node);
+    if (conn->blocking == parked)
+        conn->blocking = NULL;
+    conn->parked_n--;
+    mq_ring_close(&parked->answer);
+    mq_free(parked->given);
+    mq_free(parked);
+}
+
+/* The answer reaches nobody: its jobs go back, and the delivery does not count. */
+static void take_back(struct mq_parked *parked)
+{
+    struct mq_reactor *reactor = parked->conn->reactor;
+    struct mq_shard *shard = mq_engine_shard(reactor->engine, parked->waiter.hash);
+    mq_shard_lock(shard, reactor->now_ms);
+    for (uint32_t i = 0; parked->given && i < parked->given_n; i++) {
+        struct mq_claim claim = {.id = parked->given[i].id, .has_token = true, .token = parked->given[i].token};
+        struct mq_job *job;
+        if (mq_decide_find_held_locked(shard, &claim, &job) == MQ_DONE)
+            mq_decide_release_locked(shard, job, 0, true, reactor->now_ms);
+    }
+    mq_shard_unlock(shard);
+}
+
+static void answer_came(struct mq_letter *letter)
+{
+    struct mq_parked *parked = mq_list_entry(letter, struct mq_parked, letter);
+    struct mq_conn *conn = parked->conn;
+    mq_slice answer = mq_ring_peek(&parked->answer);
+    struct mq_ring *out = conn->closed ? NULL : mq_conn_out(conn);
+    char *room = out && !parked->failed ? mq_ring_reserve(out, answer.n) : NULL;
+    if (MQ_UNLIKELY(!room)) {
+        take_back(parked);
+        forget(parked);
+        if (!conn->closed)
+            mq_conn_close(conn);
+        else if (conn->parked_n == 0)
+            mq_conn_finish(conn);
+        return;
+    }
+    memcpy(room, answer.p, answer.n);
+    mq_ring_commit(out, answer.n);
+    if (parked->seq > conn->seq)
+        conn->seq = parked->seq;
+    forget(parked);
+    mq_conn_mark_dirty(conn);
+}
+
+static struct mq_waiter *session_park(struct mq_session *session, const struct mq_call *call, const struct mq_pull *pull)
+{
+    struct mq_conn *conn = conn_of(session);
+    struct mq_reactor *reactor = conn->reactor;
+    struct mq_parked *parked = mq_alloc(sizeof *parked);
+    mq_slice req_id = call->reply->req_id;
+    if (!parked || mq_heap_reserve(&reactor->timers, (size_t)reactor->timers.n + 1) < 0) {
+        mq_free(parked);
+        return NULL;
+    }
+    memset(parked, 0, offsetof(struct mq_parked, req_id));
+    parked->waiter = (struct mq_waiter){.holder = conn->holder, .pull = *pull, .deliver = deliver, .send = send_off};
+    mq_list_init(&parked->waiter.node);
+    parked->letter.open = answer_came;
+    parked->conn = conn;
+    parked->timer_index = MQ_HEAP_NONE;
+    mq_ring_init(&parked->answer);
+    if (req_id.p) {
+        MQ_ASSERT(req_id.n <= sizeof parked->req_id);
+        parked->req_id_n = (uint32_t)req_id.n;
+        memcpy(parked->req_id, req_id.p, req_id.n);
+    } else {
+        conn->blocking = parked;
+    }
+    mq_list_append(&conn->parked, &parked->node);
+    conn->parked_n++;
+    if (mq_call_has(call, MQ_F_TIMEOUT)) {
+        int64_t end = mq_time_add(call->now_ms, call->request->number[MQ_F_TIMEOUT]);
+        mq_heap_push(&reactor->timers, (uint64_t)end, (uint64_t)(uintptr_t)parked, parked);
+    }
+    return &parked->waiter;
+}
+
+void mq_parked_session_init(struct mq_session *session)
+{
+    session->holder = session_holder;
+    session->park = session_park;
+}
+
+/* Takes a pull out of its queue; false if its answer is already on its way. */
+static bool unpark(struct mq_parked *parked)
+{
+    struct mq_waiter *waiter = &parked->waiter;
+    struct mq_reactor *reactor = parked->conn->reactor;
+    struct mq_shard *shard = mq_engine_shard(reactor->engine, waiter->hash);
+    mq_mutex_lock(&shard->mutex);
+    bool was_parked = waiter->parked;
+    if (was_parked) {
+        mq_list_remove(&waiter->node);
+        waiter->parked = false;
+        mq_slot_queue_release(mq_shard_slot(shard, waiter->hash), waiter->queue);
+    }
+    mq_shard_unlock(shard);
+    return was_parked;
+}
+
+/* Answers with nothing (no error) or a refusal, unless a job is on its way. */
+static void give_up(struct mq_parked *parked, enum mq_error error)
+{
+    struct mq_conn *conn = parked->conn;
+    if (!unpark(parked)) {
+        if (parked->timer_index != MQ_HEAP_NONE)
+            mq_heap_remove(&conn->reactor->timers, parked->timer_index);
+        return;
+    }
+    struct mq_ring *out = mq_conn_out(conn);
+    struct mq_reply reply = {.failed = true};
+    if (out) {
+        reply = reply_for(parked, out);
+        if (error)
+            mq_reply_refuse(&reply, error, NULL);
+        else
+            mq_give_nothing(&reply, parked->waiter.pull.batch);
+    }
+    forget(parked);
+    if (reply.failed)
+        mq_conn_close(conn);
+    else
+        mq_conn_mark_dirty(conn);
+}
+
+void mq_parked_expire(struct mq_parked *parked) { give_up(parked, MQ_OK); }
+
+static void give_up_all(struct mq_conn *conn, enum mq_error error)
+{
+    struct mq_list *node = conn->parked.next;
+    while (!conn->closed && node != &conn->parked) {
+        struct mq_parked *parked = mq_list_entry(node, struct mq_parked, node);
+        node = node->next;
+        give_up(parked, error);
+    }
+}
+
+void mq_parked_expire_all(struct mq_conn *conn) { give_up_all(conn, MQ_OK); }
+
+void mq_parked_refuse_all(struct mq_conn *conn, enum mq_error error) { give_up_all(conn, error); }
+
+void mq_parked_drop_all(struct mq_conn *conn)
+{
+    struct mq_list *node = conn->parked.next;
+    while (node != &conn->parked) {
+        struct mq_parked *parked = mq_list_entry(node, struct mq_parked, node);
+        node = node->next;
+        if (unpark(parked))
+            forget(parked);
+    }
+}

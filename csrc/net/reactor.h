@@ -1,0 +1,57 @@
+/* A reactor: one thread, one epoll, the connections that were given to it, for their whole life.
+ *
+ * One turn: sleep until something is ready or due; serve every ready connection; do what is due in the shards this reactor
+ * times; open the mailbox; write out what was answered, one write for each connection. Only its own thread touches a
+ * reactor's connections; everybody else sends a letter.
+ */
+#ifndef MQ_REACTOR_H
+#define MQ_REACTOR_H
+
+#include "base/heap.h"
+#include "command/dispatch.h"
+#include "net/mailbox.h"
+
+#define MQ_REACTORS_MAX 64u
+#define MQ_SPARE_RINGS 32u
+
+struct mq_reactor {
+    struct mq_mailbox mailbox; /* first: it is what other threads touch */
+    _Alignas(64) struct mq_net *net;
+    struct mq_engine *engine;
+    int epoll_fd;
+    unsigned index;
+    int64_t now_ms;              /* of this turn */
+    struct mq_list conns;        /* all of them */
+    struct mq_list dirty;        /* with something to write, process or close before the next sleep */
+    struct mq_list uncommitted;  /* with answers that wait for the log */
+    struct mq_list finished;     /* closed in this turn, freed at its end */
+    struct mq_heap timers;       /* struct mq_parked, by the end of its wait */
+    struct mq_ring *rings[MQ_SPARE_RINGS]; /* empty ones of the usual size */
+    unsigned ring_n;
+    struct mq_request request;   /* reused for every line */
+    int64_t stop_at_ms;          /* stopping: connections still open then are cut; MQ_NEVER = not stopping */
+    _Atomic size_t conn_n;
+    bool pause_accept;           /* out of descriptors: listeners are off until accept_at_ms */
+    int64_t accept_at_ms;
+};
+
+struct mq_net {
+    struct mq_engine *engine;
+    unsigned reactor_n;
+    _Atomic unsigned next;       /* whose turn it is to get a connection */
+    _Atomic int stop;            /* 1 = gracefully, 2 = at once */
+    struct mq_listener *listeners;
+    struct mq_reactor reactors[];
+};
+
+/* What epoll events point to: the first member of everything registered. */
+struct mq_source {
+    void (*ready)(struct mq_source *source, struct mq_reactor *reactor, unsigned events);
+};
+
+/* A ring from the reactor's spares; NULL when there is no memory. */
+struct mq_ring *mq_reactor_ring(struct mq_reactor *reactor);
+/* Gives an empty ring back. */
+void mq_reactor_ring_done(struct mq_reactor *reactor, struct mq_ring *ring);
+
+#endif
