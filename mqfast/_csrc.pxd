@@ -1,0 +1,71 @@
+"""The public C API, csrc/include/mqfast.h: all that Python knows of the C library."""
+
+from libc.stdint cimport int64_t, uint32_t, uint64_t
+
+
+cdef extern from "mqfast.h" nogil:
+    ctypedef struct mq_engine
+    ctypedef struct mq_net
+
+    struct mq_config:
+        const char *const *auth_tokens
+        size_t auth_token_n
+        size_t max_line
+        size_t max_job_bytes
+        size_t max_output
+        size_t max_memory
+        uint32_t max_deliveries
+        uint64_t lease_ms
+        int64_t manual_time_ms
+        uint64_t seed
+        const char *version
+
+    void mq_config_init(mq_config *config)
+    mq_engine *mq_engine_create(const mq_config *config)
+    void mq_engine_free(mq_engine *engine)
+    int mq_engine_execute(mq_engine *engine, const char *line, size_t line_n, char **reply, size_t *reply_n)
+    void mq_reply_free(char *reply)
+    void mq_engine_set_time(mq_engine *engine, int64_t now_ms)
+    int64_t mq_engine_tick(mq_engine *engine)
+    void mq_engine_check(mq_engine *engine)
+
+    mq_net *mq_net_create(mq_engine *engine, unsigned reactors)
+    void mq_net_free(mq_net *net)
+    int mq_net_listen(mq_net *net, int fd)
+    int mq_net_run(mq_net *net, unsigned index)
+    void mq_net_stop(mq_net *net, int force)
+    size_t mq_net_connections(const mq_net *net)
+
+    struct mq_field_info:
+        const char *id
+        const char *snake
+        const char *camel
+        const char *type
+        const char *doc
+        int64_t minimum
+        uint64_t maximum
+
+    struct mq_command_info:
+        const char *name
+        const char *plane
+        const char *result
+        const char *http_method
+        const char *http_path
+        const char *doc
+        uint64_t required
+        uint64_t optional
+
+    struct mq_error_info:
+        const char *code
+        const char *text
+        int number
+        int http_status
+        int retryable
+
+    const mq_field_info *mq_field_info_row "mq_field_info"(size_t row)
+    const mq_command_info *mq_command_info_row "mq_command_info"(size_t row)
+    const mq_error_info *mq_error_info_row "mq_error_info"(size_t row)
+
+
+cdef extern from *:
+    const char *MQ_VERSION

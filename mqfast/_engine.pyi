@@ -1,0 +1,79 @@
+"""The C engine as Python sees it: the queues (Engine) and the threads that serve sockets (Reactors).
+
+Every call leaves the GIL for as long as it is in C. Times are integer milliseconds, absolute ones since the Unix epoch;
+sizes are bytes. Source: csrc/include/mqfast.h.
+"""
+
+from collections.abc import Sequence
+from typing import final
+
+@final
+class Engine:
+    """The queues and their jobs. Safe for any number of threads.
+
+    auth_tokens: if any, a connection must AUTH with one of them first.
+    max_line: longest request line.
+    max_job_bytes: longest data or result of a job, as JSON text.
+    max_output: unsent answers of a connection past which its commands are not read.
+    max_deliveries: lost deliveries after which a job goes to the dead-letter queue.
+    lease_ms: how long a leased job is held where the pull does not say.
+    max_memory: memory for jobs past which pushes are refused; 0 is no limit.
+    manual_time_ms: the clock stands at this instant until set_time moves it; None: the system's clock.
+
+    Raises MemoryError, and ValueError for a value out of range.
+    """
+
+    def __init__(
+        self,
+        *,
+        auth_tokens: Sequence[str] = (),
+        max_line: int = 16777216,
+        max_job_bytes: int = 1048576,
+        max_output: int = 8388608,
+        max_deliveries: int = 10,
+        lease_ms: int = 1800000,
+        max_memory: int = 0,
+        manual_time_ms: int | None = None,
+    ) -> None: ...
+    def execute(self, line: bytes) -> bytes:
+        """One request line in, its one answer line out, both without the newline; the same commands as on a socket.
+
+        Never waits: a pull that would be parked answers as if its timeout were 0. What is wrong with the request is
+        an answer with ``"ok":false``, never an exception. Raises ValueError after close().
+        """
+
+    def set_time(self, now_ms: int) -> None:
+        """Move the clock and wake the reactors, so that what is due happens. Raises ValueError unless the engine was
+        made with manual_time_ms."""
+
+    def close(self) -> None:
+        """Free everything. Only once no reactor runs; may be repeated."""
+
+@final
+class Reactors:
+    """The event loops over one engine. Each is run by a thread of the caller's.
+
+    count: how many there are; each connection belongs to one of them. Raises OSError when the kernel gives no epoll
+    or eventfd, MemoryError, and ValueError for a count out of range.
+    """
+
+    def __init__(self, engine: Engine, count: int) -> None: ...
+    def listen(self, fd: int) -> None:
+        """Accept connections on fd: a bound, listening, non-blocking stream socket. Before run().
+
+        The reactors own the descriptor from here on and close it. Raises OSError.
+        """
+
+    def run(self, index: int) -> None:
+        """Serve as reactor number index (from 0) on the calling thread until stop(). Raises OSError if it fails."""
+
+    def stop(self, force: bool = False) -> None:
+        """Ask every reactor to end, from any thread; returns at once, the threads in run() follow.
+
+        Without force no connection is accepted any more, parked pulls are answered and output is flushed, for 1.5 s
+        at most. With force, also after a stop without it, run() returns at once.
+        """
+
+    @property
+    def connections(self) -> int:
+        """Open connections over all reactors."""

@@ -1,0 +1,178 @@
+# cython: language_level=3
+"""The C engine as Python sees it. Converts and calls; every decision is in C or in Python proper. See _engine.pyi."""
+
+import os
+
+from libc.errno cimport errno
+from libc.stdint cimport INT64_MAX, UINT32_MAX, UINT64_MAX
+from libc.stdlib cimport free, malloc
+
+from mqfast._csrc cimport *
+
+
+cdef object os_error(int number):
+    return OSError(number, os.strerror(number))
+
+
+cdef uint64_t between(str name, object value, uint64_t low, uint64_t high) except? 0:
+    if not low <= value <= high:
+        raise ValueError(f"{name} must be from {low} to {high}, not {value}")
+    return value
+
+
+cdef class Engine:
+    cdef mq_engine *c
+    cdef bint manual
+
+    def __cinit__(self, *, auth_tokens=(), max_line=16 << 20, max_job_bytes=1 << 20, max_output=8 << 20,
+                  max_deliveries=10, lease_ms=1_800_000, max_memory=0, manual_time_ms=None):
+        cdef mq_config config
+        cdef list tokens = [token.encode() for token in auth_tokens]
+        cdef const char **pointers = NULL
+        cdef Py_ssize_t i
+        mq_config_init(&config)
+        config.max_line = between("max_line", max_line, 64, 1 << 30)
+        config.max_job_bytes = between("max_job_bytes", max_job_bytes, 1, 1 << 30)
+        config.max_output = between("max_output", max_output, 1024, 1 << 40)
+        config.max_deliveries = between("max_deliveries", max_deliveries, 1, UINT32_MAX)
+        config.lease_ms = between("lease_ms", lease_ms, 1, INT64_MAX)
+        config.max_memory = between("max_memory", max_memory, 0, UINT64_MAX)
+        config.version = MQ_VERSION
+        if manual_time_ms is not None:
+            config.manual_time_ms = between("manual_time_ms", manual_time_ms, 0, INT64_MAX)
+            self.manual = True
+        pointers = <const char **> malloc((len(tokens) + 1) * sizeof(char *))
+        if pointers == NULL:
+            raise MemoryError
+        try:
+            for i in range(len(tokens)):
+                if b"\0" in tokens[i]:
+                    raise ValueError("a token must not contain a NUL character")
+                pointers[i] = tokens[i]
+            config.auth_tokens = pointers
+            config.auth_token_n = len(tokens)
+            self.c = mq_engine_create(&config)
+        finally:
+            free(pointers)
+        if self.c == NULL:
+            raise MemoryError
+
+    def __dealloc__(self):
+        mq_engine_free(self.c)
+
+    cdef mq_engine *opened(self) except NULL:
+        if self.c == NULL:
+            raise ValueError("the engine is closed")
+        return self.c
+
+    def execute(self, bytes line not None):
+        cdef mq_engine *c = self.opened()
+        cdef const char *text = line
+        cdef size_t n = len(line), reply_n = 0
+        cdef char *reply = NULL
+        cdef int status
+        with nogil:
+            status = mq_engine_execute(c, text, n, &reply, &reply_n)
+        if status < 0:
+            raise MemoryError
+        try:
+            return reply[:reply_n]
+        finally:
+            mq_reply_free(reply)
+
+    def set_time(self, now_ms):
+        cdef mq_engine *c = self.opened()
+        cdef int64_t now = between("now_ms", now_ms, 0, INT64_MAX)
+        if not self.manual:
+            raise ValueError("the engine runs on the system's clock: make it with manual_time_ms to set the time")
+        with nogil:
+            mq_engine_set_time(c, now)
+
+    def check(self):
+        cdef mq_engine *c = self.opened()
+        with nogil:
+            mq_engine_check(c)
+
+    def close(self):
+        mq_engine_free(self.c)
+        self.c = NULL
+
+
+cdef class Reactors:
+    cdef mq_net *c
+    cdef Engine engine
+    cdef unsigned count
+
+    def __cinit__(self, Engine engine not None, count):
+        self.count = between("count", count, 1, 64)
+        self.c = mq_net_create(engine.opened(), self.count)
+        if self.c == NULL:
+            raise os_error(errno)
+        self.engine = engine  # which must outlive this
+
+    def __dealloc__(self):
+        mq_net_free(self.c)
+
+    def listen(self, int fd):
+        cdef int status = mq_net_listen(self.c, fd)
+        if status < 0:
+            raise os_error(-status)
+
+    def run(self, unsigned index):
+        cdef int status
+        if index >= self.count:
+            raise ValueError(f"index must be from 0 to {self.count - 1}, not {index}")
+        with nogil:
+            status = mq_net_run(self.c, index)
+        if status < 0:
+            raise os_error(-status)
+
+    def stop(self, bint force=False):
+        with nogil:
+            mq_net_stop(self.c, force)
+
+    def close(self):
+        mq_net_free(self.c)
+        self.c = NULL
+        self.engine = None
+
+    @property
+    def connections(self):
+        return mq_net_connections(self.c) if self.c != NULL else 0
+
+
+def _names(uint64_t mask):
+    cdef size_t row = 0
+    found = []
+    while mq_field_info_row(row) != NULL:
+        if mask >> row & 1:
+            found.append(mq_field_info_row(row).snake.decode())
+        row += 1
+    return tuple(found)
+
+
+def tables():
+    cdef size_t row = 0
+    cdef const mq_field_info *field = mq_field_info_row(0)
+    cdef const mq_command_info *command = mq_command_info_row(0)
+    cdef const mq_error_info *error = mq_error_info_row(0)
+    fields, commands, errors = [], [], []
+    while field != NULL:
+        fields.append((field.snake.decode(), field.camel.decode(), field.type.decode(), field.minimum, field.maximum,
+                       field.doc.decode()))
+        row += 1
+        field = mq_field_info_row(row)
+    row = 0
+    while command != NULL:
+        commands.append((command.name.decode(), command.plane.decode(), _names(command.required),
+                         _names(command.optional), command.result.decode(), command.http_method.decode(),
+                         command.http_path.decode(), command.doc.decode()))
+        row += 1
+        command = mq_command_info_row(row)
+    row = 0
+    while error != NULL:
+        errors.append((error.code.decode(), error.text.decode(), error.number, error.http_status,
+                       bool(error.retryable)))
+        row += 1
+        error = mq_error_info_row(row)
+    return fields, commands, errors
