@@ -1,0 +1,89 @@
+# make run    the daemon, built when needed; flags: make run ARGS="--port 7000"
+# make test   every check and test
+# make check  the quick ones, for while you work
+# make bench  measurements: make bench ARGS="--help"
+# make fmt    lay out the Python
+#
+# On a fresh Debian machine each installs what it needs: packages of the system where it may, the rest in .venv.
+# MQFAST_DEBUG=1 builds and runs with assertions and sanitizers.
+
+.DEFAULT_GOAL := run
+.DELETE_ON_ERROR:
+.PHONY: run test check bench fmt
+
+PYTHON ?= python3
+ARGS ?=
+VENV := .venv
+BIN := $(VENV)/bin
+
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+ifneq ($(filter-out 0,$(MQFAST_DEBUG)),)
+export MQFAST_DEBUG
+MODE := debug
+SANITIZED = LD_PRELOAD=$$(gcc -print-file-name=libasan.so) ASAN_OPTIONS=detect_leaks=0
+else
+MODE := release
+endif
+BUILT := $(VENV)/built-$(MODE)
+SOURCES := $(wildcard mqfast/*.pyx mqfast/*.pxd csrc/*.def csrc/*/*.h) \
+  $(filter-out csrc/tests/% csrc/fuzz/%,$(wildcard csrc/*/*.c))
+
+run: $(BUILT)
+	@exec env $(SANITIZED) $(BIN)/python -m mqfast $(ARGS)
+
+test: $(BUILT)
+	$(MAKE) -C csrc test tsan fuzz-short
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	env $(SANITIZED) $(BIN)/pytest
+
+check: $(BUILT)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(MAKE) -C csrc test
+	env $(SANITIZED) $(BIN)/pytest -q tests/unit
+
+bench: $(BUILT)
+	$(BIN)/python perf/compare.py $(ARGS)
+
+fmt: $(BUILT)
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+# The module lies in mqfast/ and is of one mode at a time. The packages are installed when their list is new.
+$(BUILT): pyproject.toml setup.py mqfast/__init__.py $(SOURCES) | $(VENV)/system
+	@rm -f $(VENV)/built-*
+	@if [ ! -e $(VENV)/packages ] || [ pyproject.toml -nt $(VENV)/packages ]; then \
+	  set -e; \
+	  $(PYTHON) -m venv $(VENV); \
+	  $(BIN)/python -m pip install --quiet --upgrade pip 'setuptools>=77' 'cython>=3'; \
+	  PYTHONWARNINGS=ignore $(BIN)/python -m pip install --quiet --no-build-isolation --editable '.[dev]'; \
+	  touch $(VENV)/packages; \
+	else \
+	  $(BIN)/python setup.py --quiet build_ext --inplace; \
+	fi
+	@touch $@
+
+$(VENV)/system:
+	@missing=""; \
+	command -v gcc >/dev/null || missing="gcc libc6-dev"; \
+	if ! command -v $(PYTHON) >/dev/null; then \
+	  missing="$$missing python3 python3-venv python3-dev"; \
+	else \
+	  $(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	    { echo "mqfast needs Python 3.11 or newer; name one with: make PYTHON=python3.11" >&2; exit 1; }; \
+	  $(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || missing="$$missing python3-venv"; \
+	  $(PYTHON) -c 'import os, sys, sysconfig as s; sys.exit(not os.path.exists(s.get_path("include") + "/Python.h"))' || \
+	    missing="$$missing python3-dev"; \
+	fi; \
+	if [ -n "$$missing" ]; then \
+	  if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	    apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$missing; \
+	  else \
+	    echo "mqfast needs these packages first: apt-get install $$missing" >&2; exit 1; \
+	  fi; \
+	fi
+	@mkdir -p $(VENV) && touch $@

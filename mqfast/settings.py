@@ -1,0 +1,431 @@
+"""The daemon's settings: one table, read from flags, environment and a TOML file, and rendered from here.
+
+A row of the table is a field of Settings. Its flag, environment variable and TOML key follow from its name; --help and
+the README's table are printed from it. A value comes from the first of flag, environment variable, TOML file and
+default that has one. Nothing here reads the process's environment: load() takes it as an argument.
+
+``python -m mqfast.settings`` prints the README's table; with a file as argument it renews the table in that file.
+"""
+
+import difflib
+import os
+import re
+import sys
+import tomllib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import MISSING, dataclass, field, fields
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from mqfast.errors import SettingsError
+
+DEFAULT_UNIX_SOCKET = "/tmp/magic-queue.sock"
+MAX_UNIX_PATH = 107  # bytes; what the kernel's sockaddr_un holds beside the final NUL
+MAX_DEFAULT_REACTORS = 4
+TABLE_BEGIN = "<!-- settings:begin -->"
+TABLE_END = "<!-- settings:end -->"
+
+_ON = frozenset({"1", "true", "yes", "on"})
+_OFF = frozenset({"", "0", "false", "no", "off"})
+_SIZE_UNITS = {"": 1, "b": 1, "kib": 1 << 10, "mib": 1 << 20, "gib": 1 << 30}
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """A type of value: how it is read, how it is shown, and what is said when it cannot be read."""
+
+    metavar: str
+    expected: str
+    parse: Callable[[object], object]  # takes text or what TOML gave; raises ValueError
+    show: Callable[[Any], str] = str
+    bare: str | None = None  # the value of the flag when it is given without one
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """A row of the table."""
+
+    field: str  # the attribute of Settings
+    flag: str
+    env: str
+    key: str  # in the TOML file
+    kind: Kind
+    default: str  # as shown
+    doc: str
+    secret: bool = False  # its value is never printed
+    available: bool = True  # False: a later version has it, switching it on is refused
+
+
+def _text_of(value: object) -> str:
+    if not isinstance(value, str):
+        raise ValueError(value)
+    return value
+
+
+def _word_of(value: object) -> str:
+    """Text in lower case; TOML's true, false, 1 and 0 count as text."""
+    if isinstance(value, bool | int):
+        return str(int(value))
+    return _text_of(value).strip().lower()
+
+
+def _number(low: int, high: int, metavar: str = "N", unit: str = "") -> Kind:
+    def parse(value: object) -> int:
+        if isinstance(value, bool):
+            raise ValueError(value)
+        number = value if isinstance(value, int) else _digits(_text_of(value).strip())
+        if not low <= number <= high:
+            raise ValueError(value)
+        return number
+
+    return Kind(metavar, f"a whole number from {low} to {high}{unit}", parse)
+
+
+def _digits(text: str, base: int = 10) -> int:
+    if not re.fullmatch("[0-7]{1,19}" if base == 8 else "[0-9]{1,19}", text):
+        raise ValueError(text)
+    return int(text, base)
+
+
+def show_size(size: int) -> str:
+    """A number of bytes in the largest unit that divides it, in the form that the settings accept: ``16MiB``."""
+    for unit, factor in (("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)):
+        if size >= factor and size % factor == 0:
+            return f"{size // factor}{unit}"
+    return str(size)
+
+
+def _size(low: int, high: int) -> Kind:
+    def parse(value: object) -> int:
+        if isinstance(value, bool):
+            raise ValueError(value)
+        if isinstance(value, int):
+            size = value
+        else:
+            match = re.fullmatch(r"([0-9]+)\s*([a-z]*)", _text_of(value).strip().lower())
+            if match is None or match[2] not in _SIZE_UNITS:
+                raise ValueError(value)
+            size = _digits(match[1]) * _SIZE_UNITS[match[2]]
+        if not low <= size <= high:
+            raise ValueError(value)
+        return size
+
+    expected = f"a size from {show_size(low)} to {show_size(high)}, in bytes or with KiB, MiB or GiB, such as 16MiB"
+    return Kind("SIZE", expected, parse, show_size)
+
+
+def _items(value: object) -> tuple[str, ...]:
+    """A list from TOML as it is, or text split at its commas; an item is never empty."""
+    items = value if isinstance(value, list) else [item.strip() for item in _text_of(value).split(",")]
+    texts = tuple(_text_of(item) for item in items)
+    for text in texts:
+        if not text or "\0" in text:
+            raise ValueError(value)
+        text.encode()  # UnicodeEncodeError, a ValueError: bytes of the environment that are not UTF-8
+    return texts
+
+
+def _parse_hosts(value: object) -> tuple[str, ...]:
+    hosts = tuple(host.removeprefix("[").removesuffix("]") for host in _items(value))
+    if not all(hosts):
+        raise ValueError(value)
+    return hosts
+
+
+def _parse_tokens(value: object) -> tuple[str, ...]:
+    return () if value == "" else _items(value)
+
+
+def _parse_path(value: object) -> str | None:
+    """None for off, "1" for on without a path of its own, else the path."""
+    word = _word_of(value)
+    if word in _OFF:
+        return None
+    if word in _ON:
+        return "1"
+    path = _text_of(value)
+    if not path.strip() or "\0" in path:
+        raise ValueError(value)
+    return path
+
+
+def _parse_unix_socket(value: object) -> str | None:
+    path = _parse_path(value)
+    if path == "1":
+        return DEFAULT_UNIX_SOCKET
+    if path is not None and len(os.fsencode(path)) > MAX_UNIX_PATH:
+        raise ValueError(value)
+    return path
+
+
+def _parse_mode(value: object) -> int:
+    mode = _digits(_text_of(value).strip().removeprefix("0o"), 8)  # never a TOML number: 660 would be read as decimal
+    if mode > 0o777:
+        raise ValueError(value)
+    return mode
+
+
+def _parse_switch(value: object) -> bool:
+    word = _word_of(value)
+    if word not in _ON | _OFF:
+        raise ValueError(value)
+    return word in _ON
+
+
+def _choice(*choices: str) -> Kind:
+    def parse(value: object) -> str:
+        text = _text_of(value).strip().lower()
+        if text not in choices:
+            raise ValueError(value)
+        return text
+
+    return Kind("NAME", "one of " + ", ".join(choices), parse)
+
+
+_HOSTS = Kind("HOSTS", "one or more host names or addresses, with commas between", _parse_hosts, ",".join)
+_TOKENS = Kind("TOKENS", "one or more tokens, with commas between, none of them empty", _parse_tokens, ",".join)
+_SWITCH = Kind("0|1", "1 or 0", _parse_switch, lambda on: str(int(on)), bare="1")
+_FOLDER = Kind("1|FOLDER", "1, a folder, or 0 for off", _parse_path, lambda path: path or "off", bare="1")
+_UNIX_SOCKET = Kind(
+    "1|PATH",
+    f"1, a path of at most {MAX_UNIX_PATH} bytes, or 0 for off",
+    _parse_unix_socket,
+    lambda path: path or "off",
+    bare="1",
+)
+_MODE = Kind("MODE", "an octal file mode as text, such as 0660", _parse_mode, lambda mode: f"{mode:04o}")
+_PORT = _number(0, 65535, "PORT")
+
+
+def _default_reactors() -> int:
+    return min(MAX_DEFAULT_REACTORS, len(os.sched_getaffinity(0)))
+
+
+class _Row(NamedTuple):
+    env: str
+    kind: Kind
+    doc: str
+    shown_default: str | None
+    secret: bool
+    available: bool
+
+
+def _row(
+    env: str,
+    kind: Kind,
+    default: object,
+    doc: str,
+    *,
+    shown_default: str | None = None,
+    secret: bool = False,
+    available: bool = True,
+) -> Any:
+    """A field of Settings; a callable default is called for each Settings made."""
+    metadata = {"row": _Row(env, kind, doc, shown_default, secret, available)}
+    if callable(default):
+        return field(default_factory=default, repr=not secret, metadata=metadata)
+    return field(default=default, repr=not secret, metadata=metadata)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """Every setting with its value. Sizes are bytes, times milliseconds; None or an empty tuple is off."""
+
+    hosts: tuple[str, ...] = _row(
+        "HOST",
+        _HOSTS,
+        ("localhost",),
+        "Where to listen: names or addresses, with commas between. localhost is 127.0.0.1 and, where the machine has "
+        "IPv6, ::1",
+    )
+    port: int = _row("PORT", _PORT, 6789, "TCP port; 0 takes any free one, the same for every address")
+    unix_socket: str | None = _row(
+        "UNIX_SOCKET", _UNIX_SOCKET, None, f"Unix socket to listen on as well: 1 for {DEFAULT_UNIX_SOCKET}, or a path"
+    )
+    unix_socket_mode: int = _row("UNIX_SOCKET_MODE", _MODE, 0o660, "File mode of the Unix socket: who may connect")
+    auth_tokens: tuple[str, ...] = _row(
+        "AUTH_TOKENS",
+        _TOKENS,
+        (),
+        "Tokens, one of which a client must give, with commas between (in the TOML file also a list). Anyone on the "
+        "machine can read a flag: better the environment or the file",
+        shown_default="none",
+        secret=True,
+    )
+    reactors: int = _row(
+        "REACTORS",
+        _number(1, 64),
+        _default_reactors,
+        "Threads that serve connections",
+        shown_default=f"cores, at most {MAX_DEFAULT_REACTORS}",
+    )
+    max_line: int = _row("MAX_LINE", _size(1 << 10, 1 << 30), 16 << 20, "Longest request line; longer ones are refused")
+    max_job_bytes: int = _row(
+        "MAX_JOB_BYTES", _size(1, 1 << 30), 1 << 20, "Longest data of a job, and longest result, as JSON text"
+    )
+    max_output: int = _row(
+        "MAX_OUTPUT",
+        _size(1 << 10, 1 << 30),
+        8 << 20,
+        "Unsent answers of a connection past which its commands are not read",
+    )
+    max_memory: int = _row(
+        "MAX_MEMORY", _size(0, 1 << 50), 0, "Memory for jobs past which pushes are refused; 0 is no limit"
+    )
+    max_deliveries: int = _row(
+        "MAX_DELIVERIES", _number(1, (1 << 31) - 1), 10, "Lost deliveries after which a job goes to the DLQ"
+    )
+    lease_ms: int = _row(
+        "LEASE",
+        _number(1, 366 * 86_400_000, "MS", " (milliseconds)"),
+        1_800_000,
+        "Milliseconds that a leased job is held where the pull does not say; 1800000 is half an hour",
+    )
+    log_level: str = _row(
+        "LOG_LEVEL", _choice("debug", "info", "warning", "error"), "warning", "What is logged on stderr"
+    )
+    persist: str | None = _row(
+        "PERSIST", _FOLDER, None, "Keep jobs on disk: not available in this version", available=False
+    )
+    fsync: str = _row(
+        "FSYNC", _choice("always", "everysec", "none"), "always", "When records reach the disk; for PERSIST"
+    )
+    http: bool = _row(
+        "HTTP", _SWITCH, False, "Serve REST and the dashboard: not available in this version", available=False
+    )
+    http_host: tuple[str, ...] = _row("HTTP_HOST", _HOSTS, ("localhost",), "Where HTTP listens; for HTTP")
+    http_port: int = _row("HTTP_PORT", _PORT, 6790, "Port of HTTP; for HTTP")
+
+
+def _setting(name: str, default: object, row: _Row) -> Setting:
+    key = row.env.lower()
+    shown = row.kind.show(default) if row.shown_default is None else row.shown_default
+    flag = "--" + key.replace("_", "-")
+    return Setting(name, flag, row.env, key, row.kind, shown, row.doc, row.secret, row.available)
+
+
+SETTINGS: tuple[Setting, ...] = tuple(
+    _setting(f.name, None if f.default is MISSING else f.default, f.metadata["row"]) for f in fields(Settings)
+)
+"""The table, in the order of Settings."""
+
+CONFIG = Setting(
+    field="",
+    flag="--config",
+    env="MQFAST_CONFIG",
+    key="",
+    kind=Kind("FILE", "a file", _text_of),
+    default="none",
+    doc="TOML file with settings; flags and environment variables come before it",
+)
+
+
+class _Given(NamedTuple):
+    value: object
+    source: str
+
+
+def load(flags: Mapping[str, str | None], environ: Mapping[str, str]) -> Settings:
+    """Settings from flags (by TOML key, and "config"; None where not given), then environ, then the TOML file.
+
+    Raises SettingsError with a line for everything that is wrong: unknown keys of the file, and each value that would
+    have been used and cannot be.
+    """
+    path = flags.get("config") or environ.get(CONFIG.env)
+    document = _read(path) if path else {}
+    errors = [_unknown_key(path, key) for key in document if key not in {s.key for s in SETTINGS}]
+    values: dict[str, Any] = {}
+    for setting in SETTINGS:
+        given = _find(setting, flags, environ, document, path)
+        if given is None:
+            continue
+        try:
+            value = setting.kind.parse(given.value)
+        except ValueError:
+            errors.append(_bad_value(setting, given))
+            continue
+        if value and not setting.available:
+            errors.append(f"{setting.env} ({given.source}): not available in this version")
+        values[setting.field] = value
+    if errors:
+        raise SettingsError(errors)
+    return Settings(**values)
+
+
+def _find(
+    setting: Setting,
+    flags: Mapping[str, str | None],
+    environ: Mapping[str, str],
+    document: Mapping[str, object],
+    path: str | None,
+) -> _Given | None:
+    flag = flags.get(setting.key)
+    if flag is not None:
+        return _Given(flag, f"flag {setting.flag}")
+    if setting.env in environ:
+        return _Given(environ[setting.env], "environment variable")
+    if setting.key in document:
+        return _Given(document[setting.key], f"key {setting.key} in {path}")
+    return None
+
+
+def _read(path: str) -> dict[str, Any]:
+    try:
+        return tomllib.loads(Path(path).read_bytes().decode())
+    except OSError as error:
+        raise SettingsError(
+            [f"cannot read the settings file {path}: {(error.strerror or str(error)).lower()}"]
+        ) from None
+    except ValueError as error:  # of the path, of UTF-8, of TOML
+        raise SettingsError([f"the settings file {path} is not valid TOML: {error}"]) from None
+
+
+def _unknown_key(path: str | None, key: str) -> str:
+    near = difflib.get_close_matches(key.lower(), [s.key for s in SETTINGS], n=1)
+    hint = f" (did you mean {near[0]}?)" if near else ""
+    return f"unknown key {_quoted(key)} in {path}{hint}"
+
+
+def _bad_value(setting: Setting, given: _Given) -> str:
+    got = "" if setting.secret else f", got {_quoted(given.value)}"
+    return f"{setting.env} ({given.source}): expected {setting.kind.expected}{got}"
+
+
+def _quoted(value: object) -> str:
+    text = ascii(value)
+    return text if len(text) <= 80 else text[:77] + "..."
+
+
+def help_text(setting: Setting) -> str:
+    """The setting's lines in --help: what it does, its environment variable, its default."""
+    return f"{setting.doc}. [{setting.env}; default: {setting.default}]"
+
+
+def markdown_table() -> str:
+    """The settings as a Markdown table, ending in a newline."""
+    lines = ["| Flag | Environment | TOML key | Value | Default | Meaning |", "| --- | --- | --- | --- | --- | --- |"]
+    for s in (CONFIG, *SETTINGS):
+        key = f"`{s.key}`" if s.key else ""
+        lines.append(f"| `{s.flag}` | `{s.env}` | {key} | {s.kind.expected} | {s.default} | {s.doc} |")
+    return "\n".join(lines) + "\n"
+
+
+def with_table(text: str) -> str:
+    """The text with the present table between its two markers. Raises ValueError if it does not have both."""
+    before, begin, rest = text.partition(TABLE_BEGIN)
+    _, end, after = rest.partition(TABLE_END)
+    if not begin or not end:
+        raise ValueError(f"no {TABLE_BEGIN} … {TABLE_END} in the text")
+    return f"{before}{begin}\n{markdown_table()}{end}{after}"
+
+
+def _main(arguments: Sequence[str]) -> None:
+    if not arguments:
+        sys.stdout.write(markdown_table())
+    for name in arguments:
+        path = Path(name)
+        path.write_text(with_table(path.read_text(encoding="utf-8")), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    _main(sys.argv[1:])
