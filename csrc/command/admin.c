@@ -68,8 +68,6 @@ enum mq_outcome mq_do_hello(struct mq_call *call)
         .max_output = config->max_output,
         .max_deliveries = config->max_deliveries,
         .lease_ms = config->lease_ms,
-        .auth_required = config->auth_token_n > 0,
-        .authenticated = call->session->authenticated,
     };
     mq_reply_hello(call->reply, &hello);
     return MQ_ANSWERED;

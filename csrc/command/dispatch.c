@@ -80,6 +80,8 @@ static int bind_req_id(struct mq_call *call)
     if (!(request->present & MQ_BIT(MQ_F_REQ_ID)))
         return MQ_OK;
     int status = mq_request_bind(request, 0, MQ_BIT(MQ_F_REQ_ID));
+    if (status == MQ_E_PAYLOAD_TOO_LARGE)
+        return mq_request_refuse(request, MQ_E_INVALID, "Invalid: reqId may be at most 128 bytes long");
     if (status == MQ_OK && mq_has(request, MQ_F_REQ_ID))
         call->reply->req_id = request->text[MQ_F_REQ_ID];
     return status;
@@ -97,15 +99,14 @@ static const struct command *command_of(struct mq_call *call, int *error)
         int64_t n = mq_json_decode(name, decoded, sizeof decoded);
         text = mq_slice_of(decoded, n > 0 ? (size_t)n : 0);
     } else {
-        *error = MQ_E_INVALID;
-        snprintf(request->why, sizeof request->why, "Invalid: %s",
-                 request->present & MQ_BIT(MQ_F_CMD) ? "cmd must be a string" : "cmd is required");
+        *error = mq_request_refuse(request, MQ_E_INVALID, "Invalid: %s",
+                                   request->present & MQ_BIT(MQ_F_CMD) ? "cmd must be a string" : "cmd is required");
         return NULL;
     }
     const struct command *command = find_command(call->engine->tables, text);
     if (!command) {
-        *error = MQ_E_UNKNOWN_COMMAND;
-        snprintf(request->why, sizeof request->why, "Unknown command: %.*s", (int)(text.n > 64 ? 64 : text.n), text.p);
+        *error = mq_request_refuse(request, MQ_E_UNKNOWN_COMMAND, "Unknown command: %.*s", (int)(text.n > 64 ? 64 : text.n),
+                                   text.p);
         for (char *c = request->why; *c; c++) /* a cut may have split a character */
             if ((unsigned char)*c >= 0x80)
                 *c = '?';
@@ -134,13 +135,14 @@ enum mq_outcome mq_command_run(struct mq_call *call, mq_slice line)
 
 enum mq_outcome mq_refuse(struct mq_call *call, enum mq_error error, const char *why)
 {
-    mq_reply_refuse(call->reply, error, why);
+    mq_reply_refuse(call->reply, error, mq_slice_of(why, why ? strlen(why) : 0));
     return MQ_ANSWERED;
 }
 
 enum mq_outcome mq_refuse_request(struct mq_call *call, int error)
 {
-    return mq_refuse(call, (enum mq_error)error, call->request->why);
+    mq_reply_refuse(call->reply, (enum mq_error)error, mq_request_why(call->request));
+    return MQ_ANSWERED;
 }
 
 enum mq_outcome mq_refuse_job(struct mq_call *call, int refusal, uint64_t id)
@@ -232,9 +234,9 @@ int mq_engine_execute(struct mq_engine *engine, const char *line, size_t line_n,
     struct mq_call call = {.engine = engine, .session = &session, .request = request, .reply = &answer,
                            .now_ms = mq_engine_now(engine)};
     if (memchr(copy, '\n', line_n))
-        mq_reply_refuse(&answer, MQ_E_INVALID, "Invalid: one line at a time");
+        mq_reply_refuse(&answer, MQ_E_INVALID, MQ_SLICE("Invalid: one line at a time"));
     else if (line_n > engine->config.max_line)
-        mq_reply_refuse(&answer, MQ_E_LINE_TOO_LONG, NULL);
+        mq_reply_refuse(&answer, MQ_E_LINE_TOO_LONG, (mq_slice){NULL, 0});
     else
         mq_command_run(&call, mq_slice_of(copy, line_n));
     if (!answer.failed) {

@@ -14,6 +14,7 @@
 
 static inline bool mq_call_has(const struct mq_call *call, enum mq_field field) { return mq_has(call->request, field); }
 
+/* `why` NULL: the error's own text. */
 enum mq_outcome mq_refuse(struct mq_call *call, enum mq_error error, const char *why);
 /* With the request's own text for what was wrong. */
 enum mq_outcome mq_refuse_request(struct mq_call *call, int error);

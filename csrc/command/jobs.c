@@ -30,14 +30,12 @@ static int read_push(const struct mq_engine *engine, struct mq_request *request,
     if (push->has_key)
         push->key = request->text[MQ_F_UNIQUE_KEY];
     if (MQ_UNLIKELY(push->data.n > limit)) {
-        snprintf(request->why, sizeof request->why, "Payload too large: data has %zu bytes, at most %zu are allowed",
-                 push->data.n, limit);
-        return MQ_E_PAYLOAD_TOO_LARGE;
+        return mq_request_refuse(request, MQ_E_PAYLOAD_TOO_LARGE,
+                                 "Payload too large: data has %zu bytes, at most %zu are allowed", push->data.n, limit);
     }
     struct mq_json first = {0};
     if (MQ_UNLIKELY(mq_has(request, MQ_F_DEPENDS_ON)) && mq_request_element(request, MQ_F_DEPENDS_ON, &first)) {
-        snprintf(request->why, sizeof request->why, "Not supported: depends_on is not available in this version");
-        return MQ_E_NOT_SUPPORTED;
+        return mq_request_refuse(request, MQ_E_NOT_SUPPORTED, "Not supported: depends_on is not available in this version");
     }
     return MQ_OK;
 }
@@ -50,13 +48,13 @@ static bool memory_is_full(const struct mq_engine *engine)
 /* Turns a refused push into an error and its text. */
 static int push_error(struct mq_request *request, int refusal)
 {
+    request->why_n = 0;
     if (refusal != MQ_KEY_TAKEN)
         return MQ_E_OUT_OF_MEMORY;
-    mq_slice key = request->text[MQ_F_UNIQUE_KEY];
-    int shown = key.n <= 128 ? (int)key.n : 128;
-    while (shown && shown < (int)key.n && ((unsigned char)key.p[shown] & 0xC0) == 0x80)
-        shown--; /* not in the middle of a character */
-    snprintf(request->why, sizeof request->why, "Duplicate job with key: %.*s", shown, key.p);
+    mq_slice key = request->text[MQ_F_UNIQUE_KEY]; /* at most 1 KiB, and may contain any character */
+    mq_request_refuse(request, MQ_E_DUPLICATE, "Duplicate job with key: ");
+    memcpy(request->why + request->why_n, key.p, key.n);
+    request->why_n += (uint32_t)key.n;
     return MQ_E_DUPLICATE;
 }
 
@@ -78,8 +76,7 @@ enum mq_outcome mq_do_push(struct mq_call *call)
         mq_slot_queue_release(queue->slot, queue);
     mq_call_unlock(call, shard);
     if (MQ_UNLIKELY(refusal != MQ_DONE)) {
-        error = push_error(call->request, refusal);
-        return mq_refuse(call, error, error == MQ_E_DUPLICATE ? call->request->why : NULL);
+        return mq_refuse_request(call, push_error(call->request, refusal));
     }
     mq_reply_id(call->reply, id);
     return MQ_ANSWERED;
@@ -92,7 +89,7 @@ struct refused {
     bool no_memory;
 };
 
-static void refused_add(struct refused *refused, uint32_t index, int error, const char *why)
+static void refused_add(struct refused *refused, uint32_t index, int error, mq_slice why)
 {
     if (refused->n == refused->cap) {
         size_t cap = refused->cap ? refused->cap * 2 : 16;
@@ -104,17 +101,20 @@ static void refused_add(struct refused *refused, uint32_t index, int error, cons
         refused->rows = rows;
         refused->cap = cap;
     }
-    size_t why_n = why ? strlen(why) + 1 : 0;
-    char *copy = why ? mq_alloc(why_n) : NULL;
+    char *copy = why.n ? mq_alloc(why.n) : NULL; /* without memory the error's own text must do */
     if (copy)
-        memcpy(copy, why, why_n);
-    refused->rows[refused->n++] = (struct mq_item_error){.index = index, .error = (enum mq_error)error, .why = copy};
+        memcpy(copy, why.p, why.n);
+    refused->rows[refused->n++] = (struct mq_item_error){
+        .index = index,
+        .error = (enum mq_error)error,
+        .why = mq_slice_of(copy, copy ? why.n : 0),
+    };
 }
 
 static void refused_free(struct refused *refused)
 {
     for (size_t i = 0; i < refused->n; i++)
-        mq_free(refused->rows[i].why);
+        mq_free((char *)refused->rows[i].why.p);
     mq_free(refused->rows);
 }
 
@@ -125,21 +125,19 @@ static uint64_t push_item(struct mq_call *call, struct mq_shard *shard, struct m
     struct mq_push push;
     uint64_t id = 0;
     if (MQ_UNLIKELY(!is_object)) {
-        refused_add(refused, index, MQ_E_INVALID, "Invalid: a job must be an object");
+        refused_add(refused, index, MQ_E_INVALID, MQ_SLICE("Invalid: a job must be an object"));
         return 0;
     }
     int error = mq_request_bind(item, ITEM_REQUIRED, ITEM_OPTIONAL);
     if (error == MQ_OK)
         error = read_push(call->engine, item, &push);
-    const char *why = item->why;
     if (MQ_LIKELY(error == MQ_OK)) {
         int refusal = mq_decide_push_locked(shard, queue, &push, call->now_ms, &id);
         if (MQ_LIKELY(refusal == MQ_DONE))
             return id;
         error = push_error(item, refusal);
-        why = error == MQ_E_DUPLICATE ? item->why : NULL;
     }
-    refused_add(refused, index, error, why);
+    refused_add(refused, index, error, mq_request_why(item));
     return 0;
 }
 
@@ -372,8 +370,7 @@ static int batch_check(struct mq_call *call)
     for (int i = 0; i < 2; i++)
         if (mq_call_has(call, sides[i].field) &&
             array_size(call->request, sides[i].field) != array_size(call->request, MQ_F_IDS)) {
-            snprintf(call->request->why, sizeof call->request->why, "%s", sides[i].why);
-            return MQ_E_INVALID;
+            return mq_request_refuse(call->request, MQ_E_INVALID, "%s", sides[i].why);
         }
     return MQ_OK;
 }

@@ -54,7 +54,7 @@ static void drop_ring(struct mq_conn *conn, struct mq_ring **ring)
 
 /* --- lines --- */
 
-static void refuse_line(struct mq_conn *conn, enum mq_error error, const char *why)
+static void refuse_line(struct mq_conn *conn, enum mq_error error, mq_slice why)
 {
     struct mq_ring *out = mq_conn_out(conn);
     struct mq_reply reply = {.failed = true};
@@ -98,11 +98,11 @@ static void look_at_partial(struct mq_conn *conn)
         mq_ring_consume(conn->in, used);
         conn->scanned = 0;
         conn->skipping = true;
-        refuse_line(conn, MQ_E_LINE_TOO_LONG, NULL);
+        refuse_line(conn, MQ_E_LINE_TOO_LONG, (mq_slice){NULL, 0});
     } else if (conn->eof && used) {
         mq_ring_consume(conn->in, used);
         conn->scanned = 0;
-        refuse_line(conn, MQ_E_INVALID, "Invalid: the last line has no newline; it was not executed");
+        refuse_line(conn, MQ_E_INVALID, MQ_SLICE("Invalid: the last line has no newline; it was not executed"));
     }
 }
 
@@ -124,7 +124,7 @@ static void process(struct mq_conn *conn)
         if (MQ_UNLIKELY(conn->skipping))
             conn->skipping = false; /* its refusal was given when it became too long */
         else if (MQ_UNLIKELY(n > config->max_line))
-            refuse_line(conn, MQ_E_LINE_TOO_LONG, NULL);
+            refuse_line(conn, MQ_E_LINE_TOO_LONG, (mq_slice){NULL, 0});
         else
             run_line(conn, mq_slice_of(bytes.p, n));
         if (MQ_UNLIKELY(conn->closed))

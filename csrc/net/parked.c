@@ -170,7 +170,7 @@ static void give_up(struct mq_parked *parked, enum mq_error error)
     if (out) {
         reply = reply_for(parked, out);
         if (error)
-            mq_reply_refuse(&reply, error, NULL);
+            mq_reply_refuse(&reply, error, (mq_slice){NULL, 0});
         else
             mq_give_nothing(&reply, parked->waiter.pull.batch);
     }

@@ -18,11 +18,15 @@ static const struct error_row errors[] = {
 #undef MQ_ERROR
 };
 
-const char *mq_error_text(enum mq_error error) { return errors[-error].text; }
-
 /* --- writing into room that is already reserved --- */
 
-#define PUT(o, literal) (memcpy((o), (literal), sizeof(literal) - 1), (o) + sizeof(literal) - 1)
+static inline char *put_bytes(char *o, const char *bytes, size_t n)
+{
+    memcpy(o, bytes, n);
+    return o + n;
+}
+
+#define PUT(o, literal) put_bytes((o), (literal), sizeof(literal) - 1)
 
 static inline char *put_slice(char *o, mq_slice s)
 {
@@ -181,16 +185,18 @@ void mq_reply_hello(struct mq_reply *reply, const struct mq_hello_view *hello)
         return;
     o = PUT(o, "{\"ok\":true,\"server\":\"mqfast\",\"version\":\"");
     o = put_slice(o, mq_slice_of(hello->version, version_n));
-    o = PUT(o, "\",\"protocol\":1,\"auth_required\":");
-    o = put_flag(o, hello->auth_required);
-    o = put_flag(PUT(o, ",\"authenticated\":"), hello->authenticated);
-    o = put_shown(PUT(o, ",\"limits\":{\"max_line\":"), hello->max_line);
+    o = put_shown(PUT(o, "\",\"protocol\":1,\"limits\":{\"max_line\":"), hello->max_line);
     o = put_shown(PUT(o, ",\"max_job_bytes\":"), hello->max_job_bytes);
     o = put_shown(PUT(o, ",\"max_output\":"), hello->max_output);
     o = put_shown(PUT(o, ",\"max_deliveries\":"), hello->max_deliveries);
     o = put_shown(PUT(o, ",\"lease\":"), hello->lease_ms);
     o = put_shown(PUT(o, ",\"max_batch\":"), MQ_BATCH_MAX);
     finish(reply, PUT(o, "}"));
+}
+
+static mq_slice error_text(enum mq_error error, mq_slice why)
+{
+    return why.n ? why : mq_slice_of(errors[-error].text, strlen(errors[-error].text));
 }
 
 static char *put_error(char *o, enum mq_error error, mq_slice why)
@@ -203,14 +209,13 @@ static char *put_error(char *o, enum mq_error error, mq_slice why)
     return PUT(o, "\"");
 }
 
-void mq_reply_refuse(struct mq_reply *reply, enum mq_error error, const char *why)
+void mq_reply_refuse(struct mq_reply *reply, enum mq_error error, mq_slice why)
 {
-    const char *text = why ? why : errors[-error].text;
-    mq_slice slice = mq_slice_of(text, strlen(text));
-    char *o = room(reply, MQ_QUOTED_MAX(slice.n) + 128);
+    mq_slice text = error_text(error, why);
+    char *o = room(reply, MQ_QUOTED_MAX(text.n) + 128);
     if (!o)
         return;
-    o = put_error(PUT(o, "{\"ok\":false,"), error, slice);
+    o = put_error(PUT(o, "{\"ok\":false,"), error, text);
     finish(reply, put_flag(PUT(o, ",\"retryable\":"), errors[-error].retryable));
 }
 
@@ -372,8 +377,7 @@ void mq_reply_item_errors_end(struct mq_reply *reply, const struct mq_item_error
     commit(reply, PUT(o, "],\"errors\":["));
     reply->listed = 0;
     for (size_t i = 0; i < n; i++) {
-        const char *text = items[i].why ? items[i].why : errors[-items[i].error].text;
-        mq_slice why = mq_slice_of(text, strlen(text));
+        mq_slice why = error_text(items[i].error, items[i].why);
         if (!(o = room(reply, MQ_QUOTED_MAX(why.n) + 128)))
             return;
         o = put_number(PUT(put_comma(reply, o), "{\"index\":"), items[i].index);

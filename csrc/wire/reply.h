@@ -35,8 +35,8 @@ void mq_reply_pong(struct mq_reply *reply);
 void mq_reply_stats(struct mq_reply *reply, const struct mq_stats_view *stats);
 void mq_reply_hello(struct mq_reply *reply, const struct mq_hello_view *hello);
 void mq_reply_job(struct mq_reply *reply, const struct mq_job_view *job); /* NULL: job:null */
-/* `why` NULL: the error's own text. */
-void mq_reply_refuse(struct mq_reply *reply, enum mq_error error, const char *why);
+/* `why` empty: the error's own text. */
+void mq_reply_refuse(struct mq_reply *reply, enum mq_error error, mq_slice why);
 
 /* Lists: begin with their kind (JOBS, IDS, QUEUES), add, end. */
 void mq_reply_list(struct mq_reply *reply, enum mq_result_kind kind);
@@ -49,7 +49,7 @@ void mq_reply_list_end(struct mq_reply *reply);
 struct mq_item_error {
     uint32_t index;
     enum mq_error error;
-    char *why; /* owned by whoever collected it; NULL: the error's own text */
+    mq_slice why; /* owned by whoever collected it; empty: the error's own text */
 };
 void mq_reply_item_errors_end(struct mq_reply *reply, const struct mq_item_error *errors, size_t n);
 
@@ -58,7 +58,5 @@ void mq_reply_item_errors_end(struct mq_reply *reply, const struct mq_item_error
 void mq_token_text(uint64_t token, char out[MQ_TOKEN_BYTES]);
 /* False if the text is no token. */
 bool mq_token_parse(mq_slice text, uint64_t *token);
-
-const char *mq_error_text(enum mq_error error);
 
 #endif

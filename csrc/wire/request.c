@@ -21,14 +21,15 @@ static const struct row rows[MQ_F_N] = {
 #undef MQ_FIELD
 };
 
-static int refuse(struct mq_request *request, int error, const char *format, ...) __attribute__((format(printf, 3, 4)));
+#define refuse mq_request_refuse /* the short name, for how often it stands here */
 
-static int refuse(struct mq_request *request, int error, const char *format, ...)
+int mq_request_refuse(struct mq_request *request, int error, const char *format, ...)
 {
     va_list args;
     va_start(args, format);
-    vsnprintf(request->why, sizeof request->why, format, args);
+    int n = vsnprintf(request->why, sizeof request->why, format, args);
     va_end(args);
+    request->why_n = n < (int)sizeof request->why ? (uint32_t)n : (uint32_t)sizeof request->why - 1;
     return error;
 }
 

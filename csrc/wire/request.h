@@ -50,7 +50,8 @@ struct mq_request {
     struct mq_json *items;   /* the batch, flat: for each item a head (n = how many values follow), then its values */
     uint32_t items_n, items_cap, item_count;
     uint32_t scratch_n;
-    char why[192]; /* after a refusal: the text for the client */
+    uint32_t why_n;
+    char why[1280]; /* after a refusal: the text for the client, why_n bytes of UTF-8 (a key may contain NUL) */
     char scratch[4096];
 };
 
@@ -73,6 +74,14 @@ bool mq_request_element(const struct mq_request *request, enum mq_field field, s
 
 /* One id: 0, MQ_E_INVALID or MQ_E_BAD_ID with `why`. */
 int mq_request_id(struct mq_request *request, const struct mq_json *value, enum mq_field field, uint64_t *id);
+
+static inline mq_slice mq_request_why(const struct mq_request *request)
+{
+    return mq_slice_of(request->why, request->why_n);
+}
+
+/* Notes the text of a refusal. Returns `error`. */
+int mq_request_refuse(struct mq_request *request, int error, const char *format, ...) __attribute__((format(printf, 3, 4)));
 
 static inline bool mq_has(const struct mq_request *request, enum mq_field field)
 {

@@ -48,7 +48,6 @@ struct mq_stats_view {
 struct mq_hello_view {
     const char *version;
     uint64_t max_line, max_job_bytes, max_output, max_deliveries, lease_ms;
-    bool auth_required, authenticated;
 };
 
 #endif
