@@ -28,6 +28,8 @@ static inline void mq_list_append(struct mq_list *head, struct mq_list *node)
     head->prev = node;
 }
 
+static inline void mq_list_prepend(struct mq_list *head, struct mq_list *node) { mq_list_append(head->next, node); }
+
 static inline void mq_list_remove(struct mq_list *node)
 {
     node->prev->next = node->next;

@@ -1,6 +1,5 @@
 #include "base/mem.h"
 
-#include <malloc.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -19,8 +18,6 @@ void *mq_alloc_lines(size_t size)
 void *mq_resize(void *block, size_t size) { return realloc(block, size); }
 
 void mq_free(void *block) { free(block); }
-
-size_t mq_usable(const void *block) { return malloc_usable_size((void *)block); }
 
 void mq_pool_init(struct mq_pool *pool, size_t size, size_t keep)
 {

@@ -18,8 +18,6 @@ void *mq_alloc_lines(size_t size);
 /* Grows or shrinks; on NULL the old block is untouched and still owned by the caller. */
 void *mq_resize(void *block, size_t size);
 void mq_free(void *block);
-/* What the allocator really set aside for a block: used for accounting, never for access. */
-size_t mq_usable(const void *block);
 
 struct mq_pool {
     size_t size; /* bytes of an object */

@@ -79,7 +79,7 @@ static void end_job(struct mq_shard *shard, struct mq_job *job)
     mq_queue_key_drop(job->queue, job);
     mq_slot_remove(mq_shard_slot(shard, job->id), job);
     shard->bytes -= mq_job_bytes(job);
-    mq_job_free(job);
+    mq_job_free(&shard->jobs, job);
 }
 
 static void set_extra(struct mq_job *job, struct mq_extra *extra)
@@ -98,7 +98,7 @@ static void apply_pushed(struct mq_shard *shard, const struct mq_record *record)
     struct mq_job *job = record->job_hint;
     if (!job) { /* replay */
         queue = mq_slot_queue_make(slot, record->queue, mq_hash_bytes(record->queue.p, record->queue.n));
-        job = mq_job_create(record);
+        job = mq_job_create(&shard->jobs, record);
         MQ_ASSERT(queue && job);
         MQ_ASSERT(mq_decide_push_reserve_locked(shard, queue, job) == 0);
     }

@@ -72,12 +72,12 @@ int mq_decide_push_locked(struct mq_shard *shard, struct mq_queue *queue, const 
         .timeout_ms = push->timeout_ms,
         .queue_hint = queue,
     };
-    record.job_hint = mq_job_create(&record);
+    record.job_hint = mq_job_create(&shard->jobs, &record);
     if (!record.job_hint)
         return MQ_NO_MEMORY;
     if (mq_decide_push_reserve_locked(shard, queue, record.job_hint) < 0 ||
         reserve_frame(shard, record.queue.n + record.data.n + record.key.n) < 0) {
-        mq_job_free(record.job_hint);
+        mq_job_free(&shard->jobs, record.job_hint);
         return MQ_NO_MEMORY;
     }
     mq_shard_emit_locked(shard, &record);

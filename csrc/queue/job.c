@@ -9,11 +9,11 @@ static bool needs_options(const struct mq_record *record)
            record->max_backoff_ms != MQ_DEFAULT_MAX_BACKOFF_MS;
 }
 
-struct mq_job *mq_job_create(const struct mq_record *record)
+struct mq_job *mq_job_create(struct mq_slab *slab, const struct mq_record *record)
 {
     bool options = needs_options(record);
     size_t fixed = sizeof(struct mq_job) + (options ? sizeof(struct mq_options) : 0);
-    struct mq_job *job = mq_alloc(fixed + record->data.n + record->key.n);
+    struct mq_job *job = mq_slab_get(slab, fixed + record->data.n + record->key.n);
     if (!job)
         return NULL;
     *job = (struct mq_job){
@@ -44,16 +44,10 @@ struct mq_job *mq_job_create(const struct mq_record *record)
     return job;
 }
 
-void mq_job_free(struct mq_job *job)
+void mq_job_free(struct mq_slab *slab, struct mq_job *job)
 {
     mq_free(job->extra);
-    mq_free(job);
-}
-
-size_t mq_job_bytes(const struct mq_job *job)
-{
-    /* the allocator's own header, the id's place in its page, the heap entry */
-    return mq_usable(job) + 8 + 9 + 24;
+    mq_slab_put(slab, job, mq_job_size(job));
 }
 
 struct mq_extra *mq_extra_create(mq_slice error)

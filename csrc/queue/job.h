@@ -7,6 +7,7 @@
 #define MQ_JOB_H
 
 #include "base/list.h"
+#include "base/slab.h"
 #include "base/slice.h"
 #include "log/record.h"
 
@@ -68,11 +69,9 @@ struct mq_job {
 };
 
 /* Builds a job from a PUSHED record, linked nowhere. NULL when there is no memory. */
-struct mq_job *mq_job_create(const struct mq_record *record);
+struct mq_job *mq_job_create(struct mq_slab *slab, const struct mq_record *record);
 /* The job must be linked nowhere. */
-void mq_job_free(struct mq_job *job);
-/* Bytes it occupies, as MAX_MEMORY counts them. */
-size_t mq_job_bytes(const struct mq_job *job);
+void mq_job_free(struct mq_slab *slab, struct mq_job *job);
 
 /* NULL when there is no memory. */
 struct mq_extra *mq_extra_create(mq_slice error);
@@ -93,6 +92,14 @@ static inline mq_slice mq_job_key(const struct mq_job *job)
 {
     return mq_slice_of(mq_job_bytes_at(job) + job->data_n, job->key_n);
 }
+
+static inline size_t mq_job_size(const struct mq_job *job)
+{
+    return sizeof *job + (job->has_options ? sizeof(struct mq_options) : 0) + job->data_n + job->key_n;
+}
+
+/* Bytes it takes, as MAX_MEMORY counts them: itself, its place among the ids, its heap entry. */
+static inline size_t mq_job_bytes(const struct mq_job *job) { return mq_slab_bytes(mq_job_size(job)) + 9 + 24; }
 
 /* a + b, at most MQ_TIME_MAX_MS. */
 static inline int64_t mq_time_add(int64_t at_ms, uint64_t duration_ms)

@@ -11,6 +11,7 @@ int mq_shard_init(struct mq_shard *shard, unsigned number, uint64_t seed, uint32
     mq_heap_init(&shard->due, offsetof(struct mq_queue, due_index));
     mq_heap_init(&shard->deadlines, offsetof(struct mq_hold, deadline_index));
     mq_heap_init(&shard->ttls, offsetof(struct mq_options, ttl_index));
+    mq_slab_init(&shard->jobs);
     mq_pool_init(&shard->holds, sizeof(struct mq_hold), 256);
     mq_frame_init(&shard->frame);
     mq_list_init(&shard->delivered);
@@ -35,12 +36,13 @@ void mq_shard_close(struct mq_shard *shard)
             for (unsigned j = 0; j < MQ_PAGE_JOBS; j++)
                 if (page->jobs[j] && page->jobs[j]->state == MQ_JOB_ACTIVE)
                     mq_free(page->jobs[j]->at.hold);
-        mq_slot_close(&shard->slots[i]);
+        mq_slot_close(&shard->slots[i], &shard->jobs);
     }
     mq_heap_close(&shard->due);
     mq_heap_close(&shard->deadlines);
     mq_heap_close(&shard->ttls);
     mq_pool_close(&shard->holds);
+    mq_slab_close(&shard->jobs);
     mq_frame_close(&shard->frame);
     mq_mutex_close(&shard->mutex);
 }

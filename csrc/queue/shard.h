@@ -27,6 +27,7 @@ struct mq_shard {
     struct mq_heap due;       /* struct mq_queue, by first delayed run_at */
     struct mq_heap deadlines; /* struct mq_hold */
     struct mq_heap ttls;      /* struct mq_options (inside a job) */
+    struct mq_slab jobs;
     struct mq_pool holds;
     struct mq_counts counts;
     uint64_t bytes;       /* of all jobs, as mq_job_bytes counts */

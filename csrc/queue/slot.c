@@ -12,7 +12,7 @@ void mq_slot_init(struct mq_slot *slot, uint16_t number)
     mq_map_init(&slot->pages);
 }
 
-void mq_slot_close(struct mq_slot *slot)
+void mq_slot_close(struct mq_slot *slot, struct mq_slab *slab)
 {
     size_t at = 0;
     struct mq_page *page;
@@ -20,7 +20,7 @@ void mq_slot_close(struct mq_slot *slot)
     while ((page = mq_map_next(&slot->pages, &at))) {
         for (unsigned i = 0; i < MQ_PAGE_JOBS; i++)
             if (page->jobs[i])
-                mq_job_free(page->jobs[i]);
+                mq_job_free(slab, page->jobs[i]);
         mq_free(page);
     }
     mq_free(slot->spare);

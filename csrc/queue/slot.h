@@ -29,7 +29,7 @@ struct mq_slot {
 
 void mq_slot_init(struct mq_slot *slot, uint16_t number);
 /* Frees all its queues and jobs. */
-void mq_slot_close(struct mq_slot *slot);
+void mq_slot_close(struct mq_slot *slot, struct mq_slab *slab);
 
 struct mq_queue *mq_slot_queue(const struct mq_slot *slot, mq_slice name, uint64_t hash);
 /* Finds or makes it. NULL when there is no memory. */

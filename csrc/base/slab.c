@@ -1,0 +1,172 @@
+#include "base/slab.h"
+
+#include "base/check.h"
+#include "base/mem.h"
+
+#include <sys/mman.h>
+
+#define SPAN_BYTES ((size_t)64 << 10)
+#define REGION_BYTES ((size_t)1 << 20)
+#define PAGE_BYTES ((size_t)4096)
+#define WARM_SPANS 8u /* empty spans that keep their pages, so that a queue that breathes does not fault */
+
+#ifndef MADV_POPULATE_WRITE
+#define MADV_POPULATE_WRITE 23 /* Linux 5.14; older kernels refuse it and fault page by page */
+#endif
+
+struct span {
+    struct mq_list node; /* in open[class] while it has room, in empty while it has no object */
+    void *freed;         /* linked through their first word */
+    char *fresh;         /* never given out from here on */
+    char *populated;     /* asked of the kernel up to here */
+    uint32_t used;
+    uint32_t size; /* of its objects */
+};
+
+struct region {
+    struct mq_list node;
+    void *mapped;
+};
+
+#if defined(__SANITIZE_ADDRESS__)
+#define PASS_THROUGH 1
+#else
+#define PASS_THROUGH 0
+#endif
+
+static inline char *span_end(const struct span *span) { return (char *)span + SPAN_BYTES; }
+
+static inline struct span *span_of(void *object)
+{
+    return (struct span *)((uintptr_t)object & ~(uintptr_t)(SPAN_BYTES - 1));
+}
+
+void mq_slab_init(struct mq_slab *slab)
+{
+    for (unsigned i = 0; i < sizeof slab->open / sizeof *slab->open; i++)
+        mq_list_init(&slab->open[i]);
+    mq_list_init(&slab->empty);
+    mq_list_init(&slab->regions);
+    slab->warm_n = 0;
+    slab->region = slab->region_end = NULL;
+}
+
+void mq_slab_close(struct mq_slab *slab)
+{
+    struct mq_list *node;
+    while ((node = mq_list_pop(&slab->regions))) {
+        struct region *region = mq_list_entry(node, struct region, node);
+        munmap(region->mapped, REGION_BYTES + SPAN_BYTES);
+        mq_free(region);
+    }
+}
+
+/* Address space for 16 spans; costs nothing until it is touched. */
+static int add_region(struct mq_slab *slab)
+{
+    struct region *region = mq_alloc(sizeof *region);
+    if (!region)
+        return -1;
+    region->mapped = mmap(NULL, REGION_BYTES + SPAN_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (region->mapped == MAP_FAILED) {
+        mq_free(region);
+        return -1;
+    }
+    mq_list_append(&slab->regions, &region->node);
+    slab->region = (char *)(((uintptr_t)region->mapped + SPAN_BYTES - 1) & ~(uintptr_t)(SPAN_BYTES - 1));
+    slab->region_end = slab->region + REGION_BYTES;
+    return 0;
+}
+
+static struct span *open_span(struct mq_slab *slab, uint32_t size)
+{
+    struct mq_list *node = mq_list_pop(&slab->empty);
+    struct span *span;
+    if (node) {
+        span = mq_list_entry(node, struct span, node);
+        if (span->populated > (char *)span + PAGE_BYTES)
+            slab->warm_n--;
+    } else {
+        if (slab->region == slab->region_end && add_region(slab) < 0)
+            return NULL;
+        span = (struct span *)(void *)slab->region;
+        slab->region += SPAN_BYTES;
+        span->populated = (char *)span + PAGE_BYTES;
+    }
+    span->freed = NULL;
+    span->fresh = (char *)span + (sizeof *span + MQ_SLAB_STEP - 1) / MQ_SLAB_STEP * MQ_SLAB_STEP;
+    span->used = 0;
+    span->size = size;
+    mq_list_init(&span->node);
+    mq_list_append(&slab->open[size / MQ_SLAB_STEP], &span->node);
+    return span;
+}
+
+/* Twice as many pages each time: a class that is hardly used stays small. */
+static void populate(struct span *span)
+{
+    size_t have = (size_t)(span->populated - (char *)span), more = have;
+    if (more > SPAN_BYTES - have)
+        more = SPAN_BYTES - have;
+    madvise(span->populated, more, MADV_POPULATE_WRITE);
+    span->populated += more;
+}
+
+static void *take(struct span *span)
+{
+    void *object = span->freed;
+    if (object) {
+        span->freed = *(void **)object;
+    } else {
+        object = span->fresh;
+        span->fresh += span->size;
+        if (MQ_UNLIKELY(span->fresh > span->populated))
+            populate(span);
+    }
+    span->used++;
+    if (!span->freed && (size_t)(span_end(span) - span->fresh) < span->size)
+        mq_list_remove(&span->node); /* full */
+    return object;
+}
+
+void *mq_slab_get(struct mq_slab *slab, size_t size)
+{
+    if (PASS_THROUGH || size > MQ_SLAB_MAX)
+        return mq_alloc(size);
+    uint32_t rounded = (uint32_t)mq_slab_bytes(size);
+    struct mq_list *node = mq_list_first(&slab->open[rounded / MQ_SLAB_STEP]);
+    struct span *span = node ? mq_list_entry(node, struct span, node) : open_span(slab, rounded);
+    return span ? take(span) : NULL;
+}
+
+static void close_span(struct mq_slab *slab, struct span *span)
+{
+    mq_list_remove(&span->node);
+    if (slab->warm_n < WARM_SPANS) {
+        slab->warm_n += span->populated > (char *)span + PAGE_BYTES;
+    } else if (span->populated > (char *)span + PAGE_BYTES) {
+        madvise((char *)span + PAGE_BYTES, SPAN_BYTES - PAGE_BYTES, MADV_DONTNEED);
+        span->populated = (char *)span + PAGE_BYTES;
+    }
+    if (span->populated > (char *)span + PAGE_BYTES) { /* warm ones first */
+        mq_list_prepend(&slab->empty, &span->node);
+    } else {
+        mq_list_append(&slab->empty, &span->node);
+    }
+}
+
+void mq_slab_put(struct mq_slab *slab, void *object, size_t size)
+{
+    if (PASS_THROUGH || size > MQ_SLAB_MAX) {
+        mq_free(object);
+        return;
+    }
+    struct span *span = span_of(object);
+    MQ_ASSERT(span->size == mq_slab_bytes(size));
+    *(void **)object = span->freed;
+    span->freed = object;
+    if (--span->used == 0)
+        close_span(slab, span);
+    else if (mq_list_empty(&span->node))
+        mq_list_append(&slab->open[span->size / MQ_SLAB_STEP], &span->node);
+}
