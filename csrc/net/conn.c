@@ -3,6 +3,7 @@
 #include "base/check.h"
 #include "base/mem.h"
 #include "net/parked.h"
+#include "net/syscalls.h"
 
 #include <errno.h>
 #include <netinet/in.h>
@@ -159,7 +160,7 @@ static void read_some(struct mq_conn *conn)
         mq_conn_close(conn);
         return;
     }
-    ssize_t n = recv(conn->fd, room, conn->in->cap - conn->in->tail, 0);
+    ssize_t n = mq_recv(conn->fd, room, conn->in->cap - conn->in->tail);
     if (MQ_LIKELY(n > 0)) {
         mq_ring_commit(conn->in, (size_t)n);
     } else if (n == 0) {
@@ -185,7 +186,7 @@ static void conn_ready(struct mq_source *source, struct mq_reactor *reactor, uns
         read_some(conn);
     }
     if (!conn->closed)
-        process(conn);
+        mq_conn_settle(conn); /* at once: the next connection then works in the same ring, still in the cache */
 }
 
 /* --- output --- */
@@ -195,7 +196,7 @@ static bool flush(struct mq_conn *conn)
 {
     while (conn->out && mq_ring_used(conn->out)) {
         mq_slice bytes = mq_ring_peek(conn->out);
-        ssize_t n = send(conn->fd, bytes.p, bytes.n, MSG_NOSIGNAL);
+        ssize_t n = mq_send(conn->fd, bytes.p, bytes.n);
         if (n < 0) {
             if (errno == EINTR)
                 continue;

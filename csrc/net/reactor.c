@@ -5,6 +5,7 @@
 #include "base/sync.h"
 #include "net/listener.h"
 #include "net/parked.h"
+#include "net/syscalls.h"
 
 #include <errno.h>
 #include <limits.h>
@@ -181,7 +182,7 @@ static void resume_accepting(struct mq_reactor *reactor)
 static int turn(struct mq_reactor *reactor, struct epoll_event *events)
 {
     int timeout = mq_mailbox_may_sleep(&reactor->mailbox) ? sleep_ms(reactor) : 0;
-    int n = epoll_wait(reactor->epoll_fd, events, EVENTS, timeout);
+    int n = mq_epoll_wait(reactor->epoll_fd, events, EVENTS, timeout);
     int error = n < 0 ? errno : 0;
     mq_mailbox_awake(&reactor->mailbox);
     if (error && error != EINTR)

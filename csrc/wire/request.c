@@ -41,13 +41,14 @@ static inline unsigned name_hash(const char *p, size_t n)
 static void add_name(struct mq_names *names, const char *name, unsigned field)
 {
     size_t n = strlen(name);
+    MQ_ASSERT(n > 0 && n <= MQ_NAME_MAX);
     unsigned i = name_hash(name, n);
-    while (names->slots[i].name) {
+    while (names->slots[i].n) {
         if (names->slots[i].n == n && memcmp(names->slots[i].name, name, n) == 0)
             return;
         i = (i + 1) & 127;
     }
-    names->slots[i].name = name;
+    memcpy(names->slots[i].name, name, n);
     names->slots[i].n = (uint8_t)n;
     names->slots[i].field = (uint8_t)field;
 }
@@ -63,10 +64,18 @@ void mq_names_init(struct mq_names *names)
 
 static inline int find_name(const struct mq_names *names, mq_slice key)
 {
-    if (key.n == 0)
+    if (key.n == 0 || key.n > MQ_NAME_MAX)
         return -1;
-    for (unsigned i = name_hash(key.p, key.n); names->slots[i].name; i = (i + 1) & 127)
-        if (names->slots[i].n == key.n && memcmp(names->slots[i].name, key.p, key.n) == 0)
+    char padded[MQ_NAME_MAX]; /* two words compare faster than memcmp of a length known only at run time */
+    memcpy(padded, key.p, MQ_NAME_MAX); /* the slack behind a line makes this safe */
+    for (size_t i = 0; i < MQ_NAME_MAX / 8; i++) {
+        uint64_t word, keep = key.n >= 8 * (i + 1) ? UINT64_MAX : key.n <= 8 * i ? 0 : UINT64_MAX >> (64 - 8 * (key.n - 8 * i));
+        memcpy(&word, padded + 8 * i, 8);
+        word &= keep;
+        memcpy(padded + 8 * i, &word, 8);
+    }
+    for (unsigned i = name_hash(key.p, key.n); names->slots[i].n; i = (i + 1) & 127)
+        if (memcmp(names->slots[i].name, padded, MQ_NAME_MAX) == 0)
             return names->slots[i].field;
     return -1;
 }
@@ -106,8 +115,8 @@ static inline const char *scan_key(struct mq_request *request, const char *p, in
     if (MQ_LIKELY(key.kind == MQ_JSON_STRING)) {
         *field = find_name(request->names, mq_json_inner(&key));
     } else {
-        char decoded[64];
-        int64_t n = mq_json_decode(&key, decoded, sizeof decoded);
+        char decoded[64 + MQ_NAME_MAX];
+        int64_t n = mq_json_decode(&key, decoded, 64);
         *field = n > 0 ? find_name(request->names, mq_slice_of(decoded, (size_t)n)) : -1;
     }
     p = mq_json_space(p);

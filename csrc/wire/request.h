@@ -31,10 +31,12 @@ enum mq_error {
 };
 
 /* Field names by hash; made once, read by all threads. */
+#define MQ_NAME_MAX 16u
+
 struct mq_names {
     struct {
-        const char *name;
-        uint8_t n, field;
+        char name[MQ_NAME_MAX]; /* padded with zeros */
+        uint8_t n, field;       /* n = 0: free */
     } slots[128];
 };
 
