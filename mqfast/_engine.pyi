@@ -46,8 +46,11 @@ class Engine:
         """Move the clock and wake the reactors, so that what is due happens. Raises ValueError unless the engine was
         made with manual_time_ms."""
 
+    def check(self) -> None:
+        """For tests: hold every count, index and list against a full scan; a difference ends the process."""
+
     def close(self) -> None:
-        """Free everything. Only once no reactor runs; may be repeated."""
+        """Free everything; may be repeated. Raises ValueError while there are Reactors not yet closed."""
 
 @final
 class Reactors:
@@ -74,6 +77,16 @@ class Reactors:
         at most. With force, also after a stop without it, run() returns at once.
         """
 
+    def close(self) -> None:
+        """Close every socket and free everything. Only once no thread is in run(); may be repeated."""
+
     @property
     def connections(self) -> int:
         """Open connections over all reactors."""
+
+def tables() -> tuple[
+    list[tuple[str, str, str, int, int, str]],
+    list[tuple[str, str, tuple[str, ...], tuple[str, ...], str, str, str, str]],
+    list[tuple[str, str, int, int, bool]],
+]:
+    """The rows of csrc/fields.def, commands.def and errors.def, in their order; mqfast.commands names their columns."""

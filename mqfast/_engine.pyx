@@ -23,6 +23,7 @@ cdef uint64_t between(str name, object value, uint64_t low, uint64_t high) excep
 cdef class Engine:
     cdef mq_engine *c
     cdef bint manual
+    cdef int users  # Reactors not yet closed
 
     def __cinit__(self, *, auth_tokens=(), max_line=16 << 20, max_job_bytes=1 << 20, max_output=8 << 20,
                   max_deliveries=10, lease_ms=1_800_000, max_memory=0, manual_time_ms=None):
@@ -94,6 +95,8 @@ cdef class Engine:
             mq_engine_check(c)
 
     def close(self):
+        if self.users:
+            raise ValueError("close the reactors first")
         mq_engine_free(self.c)
         self.c = NULL
 
@@ -109,32 +112,42 @@ cdef class Reactors:
         if self.c == NULL:
             raise os_error(errno)
         self.engine = engine  # which must outlive this
+        engine.users += 1
 
     def __dealloc__(self):
         mq_net_free(self.c)
 
+    cdef mq_net *opened(self) except NULL:
+        if self.c == NULL:
+            raise ValueError("the reactors are closed")
+        return self.c
+
     def listen(self, int fd):
-        cdef int status = mq_net_listen(self.c, fd)
+        cdef int status = mq_net_listen(self.opened(), fd)
         if status < 0:
             raise os_error(-status)
 
     def run(self, unsigned index):
+        cdef mq_net *c = self.opened()
         cdef int status
         if index >= self.count:
             raise ValueError(f"index must be from 0 to {self.count - 1}, not {index}")
         with nogil:
-            status = mq_net_run(self.c, index)
+            status = mq_net_run(c, index)
         if status < 0:
             raise os_error(-status)
 
     def stop(self, bint force=False):
+        cdef mq_net *c = self.opened()
         with nogil:
-            mq_net_stop(self.c, force)
+            mq_net_stop(c, force)
 
     def close(self):
         mq_net_free(self.c)
         self.c = NULL
-        self.engine = None
+        if self.engine is not None:
+            self.engine.users -= 1
+            self.engine = None
 
     @property
     def connections(self):

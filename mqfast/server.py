@@ -47,6 +47,7 @@ def serve(settings: Settings, announce: Callable[[str], None]) -> None:
         engine = _engine(settings)
         stack.callback(engine.close)
         reactors = Reactors(engine, settings.reactors)
+        stack.callback(reactors.close)
         listeners.hand_to(reactors)
         threads = _ReactorThreads(reactors, settings.reactors, wakeups)
         try:

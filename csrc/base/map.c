@@ -4,6 +4,7 @@
 #include "base/mem.h"
 
 #define MIN_CAP 8u
+#define KEEP_CAP 64u
 #define MOVE_STEP 32u /* entries of the old block looked at by each change while growing */
 
 void mq_map_init(struct mq_map *map) { *map = (struct mq_map){0}; }
@@ -121,6 +122,8 @@ bool mq_map_remove(struct mq_map *map, uint64_t hash, const void *item)
         struct mq_map_entry *entry = find_in(blocks[b], hash, NULL, item);
         if (entry) {
             take_out(blocks[b], (size_t)(entry - blocks[b]->entries));
+            if (mq_map_size(map) == 0 && map->now.cap > KEEP_CAP)
+                mq_map_close(map); /* a table that was large once does not stay so */
             return true;
         }
     }

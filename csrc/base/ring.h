@@ -2,9 +2,8 @@
  *
  * Four functions: reserve, commit, peek, consume. Behind them is a window that slides through one block: it returns to
  * the start of the block whenever it runs empty (nearly every time, so the same few cache lines serve all requests), and
- * is moved to the front only when its end reaches the end of the block. That measured better than a block mapped twice
- * (no page faults, no second mapping, half the address space) and keeps the same promise: nothing is copied to parse a
- * line. csrc/README.md has the figures.
+ * is moved to the front only when its end reaches the end of the block. A block mapped twice would promise the same (nothing
+ * is copied to parse a line), but costs a file, two mappings and page faults, and does not start over in warm lines.
  *
  * MQ_RING_SLACK readable bytes follow whatever was reserved, so that scanners may load whole vectors. Slices into the
  * ring are valid until the next reserve. One thread owns a ring.

@@ -288,7 +288,7 @@ static enum mq_outcome pull(struct mq_call *call, uint32_t count, bool batch)
     if (MQ_UNLIKELY(session->holder && !holder))
         return mq_refuse(call, MQ_E_OUT_OF_MEMORY, NULL);
     struct mq_queue *queue = mq_call_queue(call, may_wait, &shard);
-    if (queue && mq_queue_can_give(queue)) {
+    if (queue && mq_decide_can_give_locked(shard, queue, call->now_ms)) {
         mq_give_locked(shard, queue, holder, &pull, call->reply, NULL, call->engine->config.max_output, call->now_ms);
     } else if (may_wait) {
         error = wait_locked(call, queue, &pull);

@@ -175,6 +175,8 @@ static void conn_ready(struct mq_source *source, struct mq_reactor *reactor, uns
 {
     struct mq_conn *conn = (struct mq_conn *)source;
     (void)reactor;
+    if (MQ_UNLIKELY(conn->closed))
+        return;
     if (MQ_UNLIKELY(events & EPOLLERR || (conn->eof && events & EPOLLHUP))) { /* nobody reads the answers either */
         mq_conn_close(conn);
         return;

@@ -85,10 +85,28 @@ int mq_decide_push_locked(struct mq_shard *shard, struct mq_queue *queue, const 
     return MQ_DONE;
 }
 
+static bool is_expired(const struct mq_job *job, int64_t now_ms)
+{
+    const struct mq_options *options = mq_job_options(job);
+    return options && options->ttl_index != MQ_HEAP_NONE && mq_time_add(job->created_ms, options->ttl_ms) <= now_ms;
+}
+
+bool mq_decide_can_give_locked(struct mq_shard *shard, struct mq_queue *queue, int64_t now_ms)
+{
+    while (queue->ready.n && !queue->paused) {
+        struct mq_job *job = mq_heap_top(&queue->ready)->item;
+        if (MQ_LIKELY(!is_expired(job, now_ms)))
+            return true;
+        if (!mq_decide_expire_locked(shard, job, now_ms))
+            return false;
+    }
+    return false;
+}
+
 struct mq_job *mq_decide_lease_locked(struct mq_shard *shard, struct mq_queue *queue, struct mq_holder *holder,
                                       uint64_t lease_ms, int64_t now_ms)
 {
-    if (!mq_queue_can_give(queue))
+    if (!mq_decide_can_give_locked(shard, queue, now_ms))
         return NULL;
     struct mq_job *job = mq_heap_top(&queue->ready)->item;
     if (mq_pool_reserve(&shard->holds, 1) < 0 || reserve_frame(shard, 0) < 0 ||

@@ -33,6 +33,10 @@ int mq_decide_push_reserve_locked(struct mq_shard *shard, struct mq_queue *queue
 int mq_decide_push_locked(struct mq_shard *shard, struct mq_queue *queue, const struct mq_push *push, int64_t now_ms,
                           uint64_t *id);
 
+/* A ready job may be given to a worker now. Ends those at the front whose TTL has run out, so that none of them is given
+ * however many are due at once. */
+bool mq_decide_can_give_locked(struct mq_shard *shard, struct mq_queue *queue, int64_t now_ms);
+
 /* Gives the first ready job to a holder (or by lease). NULL: nothing can be given, or there is no memory. */
 struct mq_job *mq_decide_lease_locked(struct mq_shard *shard, struct mq_queue *queue, struct mq_holder *holder,
                                       uint64_t lease_ms, int64_t now_ms);

@@ -41,9 +41,6 @@ static inline mq_slice mq_queue_name_json(const struct mq_queue *queue)
     return mq_slice_of(queue->text + queue->name_n, queue->name_json_n);
 }
 
-/* A ready job may be given to a worker now. */
-static inline bool mq_queue_can_give(const struct mq_queue *queue) { return queue->ready.n && !queue->paused; }
-
 /* The job's place in the ready heap; the job's queue must be this one. */
 void mq_queue_add_ready(struct mq_queue *queue, struct mq_job *job);
 void mq_queue_add_delayed(struct mq_queue *queue, struct mq_job *job);

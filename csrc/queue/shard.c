@@ -113,10 +113,8 @@ void mq_shard_retime_locked(struct mq_shard *shard, struct mq_queue *queue)
 
 void mq_shard_serve_locked(struct mq_shard *shard, struct mq_queue *queue, int64_t now_ms)
 {
-    while (mq_queue_can_give(queue)) {
+    while (!mq_list_empty(&queue->waiters) && mq_decide_can_give_locked(shard, queue, now_ms)) {
         struct mq_list *node = mq_list_pop(&queue->waiters);
-        if (!node)
-            return;
         struct mq_waiter *waiter = mq_list_entry(node, struct mq_waiter, node);
         waiter->parked = false;
         waiter->deliver(waiter, shard, now_ms);

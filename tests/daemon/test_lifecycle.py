@@ -304,6 +304,7 @@ BROKEN = """
 class Reactors:
     def __init__(self, engine, count): self.stopped = threading.Event()
     def listen(self, fd): pass
+    def close(self): pass
     def stop(self, force=False): self.stopped.set()
     def run(self, index):
         if index == 1: raise OSError(24, "Too many open files")
@@ -315,6 +316,7 @@ STUCK = """
 class Reactors:
     def __init__(self, engine, count): pass
     def listen(self, fd): pass
+    def close(self): pass
     def stop(self, force=False): pass
     def run(self, index): threading.Event().wait()
 server.Reactors = Reactors

@@ -22,7 +22,7 @@ ACKED = 1000
 CANCELLED = 10_000
 MUTATED = 1500
 CONNECTIONS = 200
-MAX_LINE = 1 << 20
+MAX_LINE = 2 << 20
 
 NOISE = 2 << 20
 """Page-wise growth of heaps and thread stacks that no leak explains: a few pages for each thread and arena."""
@@ -106,7 +106,7 @@ def exceed_limits(daemon: Daemon) -> None:
 def push_and_end_jobs(client: Client) -> None:
     """Jobs that end in every way: acknowledged, cancelled while pending, delayed or held, dead and retried."""
     queue = "memory-jobs"
-    jobs = [{"data": "x" * (n % 300), "unique_key": str(n), "delay": n % 2 * 3_600_000} for n in range(CANCELLED)]
+    jobs = [{"data": "x" * (n % 100), "unique_key": str(n), "delay": n % 2 * 3_600_000} for n in range(CANCELLED)]
     ids = client.ok("PUSHB", queue=queue, jobs=jobs)["ids"]
     client.ok("PULLB", queue=queue, count=500)
     client.send_bytes(b"".join(encode("CANCEL", id=job_id) for job_id in ids))

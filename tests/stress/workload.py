@@ -19,7 +19,7 @@ from tests.tcp.client import Answer, Client, encode
 PUSH_BATCH = 500
 PUSHES_AHEAD = 4
 """Batches a producer sends before it reads the first answer."""
-PULL_BATCH = 200
+PULL_BATCH = 50
 IDLE_MS = 100
 """How long a pull waits before its worker looks whether all is done."""
 

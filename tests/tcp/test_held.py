@@ -200,7 +200,8 @@ def test_a_dead_letter_by_failure_after_losses_has_the_reason_of_its_end(daemon:
         assert (dead["reason"], dead["attempts"], dead["deliveries"]) == ("failed", 1, 3)
 
 
-def test_connections_that_come_and_go_leave_nothing_held(daemon: Daemon, queue: str) -> None:
+def test_connections_that_come_and_go_leave_nothing_held(daemon_with: StartDaemon, queue: str) -> None:
+    daemon = daemon_with("--max-deliveries", "1000")
     with daemon.connect() as client:
         ids = [client.push(queue, n) for n in range(20)]
         for number in range(100):
