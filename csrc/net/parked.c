@@ -32,7 +32,7 @@ static void deliver(struct mq_waiter *waiter, struct mq_shard *shard, int64_t no
     struct mq_queue *queue = waiter->queue;
     size_t max_bytes = parked->conn->reactor->engine->config.max_output;
     struct mq_reply reply = reply_for(parked, &parked->answer);
-    uint32_t most = waiter->pull.count < queue->ready.n ? waiter->pull.count : queue->ready.n;
+    uint32_t most = waiter->pull.count < queue->ready.n ? waiter->pull.count : (uint32_t)queue->ready.n;
     struct mq_pull pull = waiter->pull;
     pull.count = most;
     parked->given = mq_alloc(most * sizeof *parked->given);

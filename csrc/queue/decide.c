@@ -20,7 +20,7 @@ static int reserve_delayed(struct mq_shard *shard, struct mq_queue *queue)
 
 static int reserve_ready(struct mq_queue *queue)
 {
-    return mq_heap_reserve(&queue->ready, (size_t)queue->ready.n + queue->active_n + 1) < 0 ? MQ_NO_MEMORY : MQ_DONE;
+    return mq_ready_reserve(&queue->ready, queue->active_n + 1) < 0 ? MQ_NO_MEMORY : MQ_DONE;
 }
 
 static struct mq_record about(const struct mq_job *job, enum mq_record_type type, int64_t now_ms)
@@ -94,7 +94,7 @@ static bool is_expired(const struct mq_job *job, int64_t now_ms)
 bool mq_decide_can_give_locked(struct mq_shard *shard, struct mq_queue *queue, int64_t now_ms)
 {
     while (queue->ready.n && !queue->paused) {
-        struct mq_job *job = mq_heap_top(&queue->ready)->item;
+        struct mq_job *job = mq_ready_first(&queue->ready);
         if (MQ_LIKELY(!is_expired(job, now_ms)))
             return true;
         if (!mq_decide_expire_locked(shard, job, now_ms))
@@ -108,7 +108,7 @@ struct mq_job *mq_decide_lease_locked(struct mq_shard *shard, struct mq_queue *q
 {
     if (!mq_decide_can_give_locked(shard, queue, now_ms))
         return NULL;
-    struct mq_job *job = mq_heap_top(&queue->ready)->item;
+    struct mq_job *job = mq_ready_first(&queue->ready);
     if (mq_pool_reserve(&shard->holds, 1) < 0 || reserve_frame(shard, 0) < 0 ||
         mq_heap_reserve(&shard->deadlines, shard->counts.active + 1) < 0) /* any hold may get a deadline */
         return NULL;

@@ -56,7 +56,8 @@ struct mq_job {
     int32_t priority;
     uint32_t attempts, deliveries, losses;
     union {
-        uint32_t heap_index;  /* READY: in queue->ready; DELAYED: in queue->delayed */
+        struct mq_list lane;  /* READY and in_lane: among those of its priority */
+        uint32_t heap_index;  /* READY otherwise: in queue->ready.heap; DELAYED: in queue->delayed */
         struct mq_hold *hold; /* ACTIVE */
     } at;
     struct mq_extra *extra; /* NULL before the first failure */
@@ -66,6 +67,7 @@ struct mq_job {
     bool has_options : 1;
     bool has_key : 1;  /* a key was given */
     bool key_held : 1; /* and it stands in queue->keys */
+    bool in_lane : 1;  /* READY: which of the two places */
 };
 
 /* Builds a job from a PUSHED record, linked nowhere. NULL when there is no memory. */
@@ -98,8 +100,8 @@ static inline size_t mq_job_size(const struct mq_job *job)
     return sizeof *job + (job->has_options ? sizeof(struct mq_options) : 0) + job->data_n + job->key_n;
 }
 
-/* Bytes it takes, as MAX_MEMORY counts them: itself, its place among the ids, its heap entry. */
-static inline size_t mq_job_bytes(const struct mq_job *job) { return mq_slab_bytes(mq_job_size(job)) + 9 + 24; }
+/* Bytes it takes, as MAX_MEMORY counts them: itself and its place among the ids. */
+static inline size_t mq_job_bytes(const struct mq_job *job) { return mq_slab_bytes(mq_job_size(job)) + 9; }
 
 /* a + b, at most MQ_TIME_MAX_MS. */
 static inline int64_t mq_time_add(int64_t at_ms, uint64_t duration_ms)

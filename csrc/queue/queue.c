@@ -4,8 +4,6 @@
 #include "base/hash.h"
 #include "base/mem.h"
 
-#define ORDER_TIME_MAX (((int64_t)1 << 48) - 1) /* run_at in the heap's key; later ones are never ready anyway */
-
 void mq_holder_init(struct mq_holder *holder)
 {
     for (unsigned i = 0; i < MQ_SHARDS; i++)
@@ -20,7 +18,7 @@ struct mq_queue *mq_queue_create(mq_slice name, mq_slice name_json, uint64_t has
         return NULL;
     queue->hash = hash;
     queue->slot = slot;
-    mq_heap_init(&queue->ready, offsetof(struct mq_job, at.heap_index));
+    mq_ready_init(&queue->ready);
     mq_heap_init(&queue->delayed, offsetof(struct mq_job, at.heap_index));
     mq_map_init(&queue->keys);
     mq_list_init(&queue->waiters);
@@ -36,7 +34,7 @@ struct mq_queue *mq_queue_create(mq_slice name, mq_slice name_json, uint64_t has
 void mq_queue_free(struct mq_queue *queue)
 {
     MQ_ASSERT(mq_list_empty(&queue->waiters));
-    mq_heap_close(&queue->ready);
+    mq_ready_close(&queue->ready);
     mq_heap_close(&queue->delayed);
     mq_map_close(&queue->keys);
     mq_free(queue);
@@ -44,10 +42,8 @@ void mq_queue_free(struct mq_queue *queue)
 
 void mq_queue_add_ready(struct mq_queue *queue, struct mq_job *job)
 {
-    uint64_t time = (uint64_t)(job->run_at_ms < ORDER_TIME_MAX ? job->run_at_ms : ORDER_TIME_MAX);
-    uint64_t rank = (uint64_t)((int64_t)INT32_MAX - job->priority); /* 0 is the highest priority */
     job->state = MQ_JOB_READY;
-    mq_heap_push(&queue->ready, rank << 32 | time >> 16, time << 48 | job->id / MQ_SLOTS, job);
+    mq_ready_push(&queue->ready, job);
 }
 
 void mq_queue_add_delayed(struct mq_queue *queue, struct mq_job *job)
@@ -59,8 +55,8 @@ void mq_queue_add_delayed(struct mq_queue *queue, struct mq_job *job)
 void mq_queue_take_waiting(struct mq_queue *queue, struct mq_job *job)
 {
     if (job->state == MQ_JOB_READY) {
-        mq_heap_remove(&queue->ready, job->at.heap_index);
-        mq_heap_shrink(&queue->ready, queue->ready.n + queue->active_n + 1);
+        mq_ready_remove(&queue->ready, job);
+        mq_ready_shrink(&queue->ready, queue->active_n + 1);
     } else {
         MQ_ASSERT(job->state == MQ_JOB_DELAYED);
         mq_heap_remove(&queue->delayed, job->at.heap_index);

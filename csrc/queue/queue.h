@@ -1,8 +1,7 @@
 /* A queue: its ready and delayed jobs, its dead letters, its parked pulls. Guarded by the mutex of its shard.
  *
- * The ready heap is ordered by priority down, run_at up, id up; the delayed heap by run_at. Neither push can fail: room
- * is reserved by whoever decides. The invariant for jobs that come back unasked (a worker dies): ready has room for all
- * ready and active jobs.
+ * Room in ready and delayed is reserved by whoever decides, so that entering them cannot fail. The invariant for jobs that
+ * come back unasked (a worker dies): ready always has room for all active jobs.
  */
 #ifndef MQ_QUEUE_H
 #define MQ_QUEUE_H
@@ -10,6 +9,7 @@
 #include "base/heap.h"
 #include "base/map.h"
 #include "queue/job.h"
+#include "queue/ready.h"
 #include "queue/waiter.h"
 
 struct mq_slot;
@@ -17,7 +17,8 @@ struct mq_slot;
 struct mq_queue {
     uint64_t hash; /* XXH64 of the name */
     struct mq_slot *slot;
-    struct mq_heap ready, delayed;
+    struct mq_ready ready;
+    struct mq_heap delayed; /* by run_at */
     struct mq_map keys;     /* unique keys in use, to their jobs */
     struct mq_list waiters; /* parked pulls, oldest first */
     struct mq_list dead;    /* the dead-letter queue, oldest first, by extra->dead */
@@ -41,10 +42,10 @@ static inline mq_slice mq_queue_name_json(const struct mq_queue *queue)
     return mq_slice_of(queue->text + queue->name_n, queue->name_json_n);
 }
 
-/* The job's place in the ready heap; the job's queue must be this one. */
+/* The job's queue must be this one. */
 void mq_queue_add_ready(struct mq_queue *queue, struct mq_job *job);
 void mq_queue_add_delayed(struct mq_queue *queue, struct mq_job *job);
-/* Out of whichever heap it stands in. */
+/* Out of ready or delayed. */
 void mq_queue_take_waiting(struct mq_queue *queue, struct mq_job *job);
 
 /* The job that holds this unique key, or NULL. */

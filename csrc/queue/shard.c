@@ -127,7 +127,7 @@ static unsigned ripen(struct mq_shard *shard, struct mq_queue *queue, int64_t no
 {
     unsigned done = 0;
     while (done < limit && queue->delayed.n && (int64_t)mq_heap_top(&queue->delayed)->high <= now_ms) {
-        if (mq_heap_reserve(&queue->ready, (size_t)queue->ready.n + queue->active_n + 1) < 0)
+        if (mq_ready_reserve(&queue->ready, queue->active_n + 1) < 0)
             break;
         struct mq_job *job = mq_heap_top(&queue->delayed)->item;
         mq_queue_take_waiting(queue, job);

@@ -25,7 +25,7 @@ static void check_job(const struct mq_job *job, struct mq_counts *counts)
         MQ_ASSERT(job->state == MQ_JOB_READY || job->state == MQ_JOB_DELAYED);
     switch ((enum mq_job_state)job->state) {
     case MQ_JOB_READY:
-        MQ_ASSERT(queue->ready.entries[job->at.heap_index].item == job);
+        MQ_ASSERT(job->in_lane || queue->ready.heap.entries[job->at.heap_index].item == job);
         counts->ready++;
         break;
     case MQ_JOB_DELAYED:
@@ -49,9 +49,10 @@ static void check_queues(const struct mq_slot *slot, const struct mq_heap *due, 
 {
     const struct mq_queue *queue;
     for (size_t at = 0; (queue = mq_map_next(&slot->queues, &at));) {
-        check_heap(&queue->ready);
+        check_heap(&queue->ready.heap);
+        mq_ready_check(&queue->ready);
         check_heap(&queue->delayed);
-        MQ_ASSERT(queue->ready.cap >= queue->ready.n + queue->active_n);
+        MQ_ASSERT(queue->ready.heap.cap >= queue->ready.heap.n + queue->active_n);
         MQ_ASSERT((queue->delayed.n != 0) == (queue->due_index != MQ_HEAP_NONE));
         if (queue->delayed.n)
             MQ_ASSERT(due->entries[queue->due_index].high == queue->delayed.entries[0].high);
