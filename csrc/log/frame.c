@@ -4,7 +4,7 @@
 
 /* A record: u32 length of what follows; u8 type, u8 flags, u16 slot; then numbers, then texts with u32 lengths. All
  * numbers of all types stand in one order, so that a reader needs no table; a record ends where its writer's fields end. */
-#define FIXED_NUMBERS 12u
+#define FIXED_NUMBERS 16u
 #define TEXTS 4u
 #define HEAD 8u
 #define FIXED (HEAD + FIXED_NUMBERS * 8u + TEXTS * 4u)
@@ -74,6 +74,10 @@ void mq_frame_add(struct mq_frame *frame, const struct mq_record *r)
     o = put64(o, r->max_backoff_ms);
     o = put64(o, r->ttl_ms);
     o = put64(o, r->timeout_ms);
+    o = put64(o, r->rate_limit);
+    o = put64(o, r->rate_duration_ms);
+    o = put64(o, r->concurrency);
+    o = put64(o, r->progress);
     o = put_text(o, r->queue);
     o = put_text(o, r->data);
     o = put_text(o, r->key);
@@ -136,6 +140,10 @@ bool mq_frame_next(mq_slice *bytes, struct mq_record *r)
     r->max_backoff_ms = get64(&p);
     r->ttl_ms = get64(&p);
     r->timeout_ms = get64(&p);
+    r->rate_limit = get64(&p);
+    r->rate_duration_ms = get64(&p);
+    r->concurrency = get64(&p);
+    r->progress = (uint8_t)get64(&p);
     if (!get_text(&p, end, &r->queue) || !get_text(&p, end, &r->data) || !get_text(&p, end, &r->key) ||
         !get_text(&p, end, &r->error))
         return false;

@@ -14,14 +14,17 @@
 enum mq_record_type { /* numbers are part of the durable format */
     MQ_REC_PUSHED = 1,
     MQ_REC_LEASED = 2,
+    MQ_REC_EXTENDED = 3,   /* a heartbeat: lease and timeout start again */
     MQ_REC_ACKED = 4,
     MQ_REC_RETRIED = 5,    /* failed or timed out; waits again until run_at_ms */
     MQ_REC_DEAD = 6,       /* into the dead-letter queue */
     MQ_REC_EXPIRED = 7,    /* its TTL ended before it was pulled */
     MQ_REC_RELEASED = 8,   /* held no more, waits again; `lost` tells a loss from a RELEASE */
     MQ_REC_CANCELLED = 9,
+    MQ_REC_PROGRESS = 10,
     MQ_REC_QUEUE_SET = 11, /* the queue's settings, whole */
     MQ_REC_DLQ_RETRIED = 16,
+    MQ_REC_DLQ_PURGED = 17,
 };
 
 enum mq_reason { /* why a job is in the dead-letter queue; numbers are part of the durable format */
@@ -39,22 +42,26 @@ struct mq_record {
     bool has_key;   /* PUSHED */
     bool paused;    /* QUEUE_SET */
     bool unsent;    /* RELEASED: the delivery never reached a worker and is not counted */
+    uint8_t progress; /* PROGRESS: 0..100 */
     uint16_t slot;
     int32_t priority;     /* PUSHED */
     int64_t at_ms;        /* when it was decided */
     uint64_t id;          /* of the job; 0 for QUEUE_SET */
     int64_t run_at_ms;    /* PUSHED, RETRIED, RELEASED, DLQ_RETRIED */
     uint64_t token;       /* LEASED */
-    uint64_t lease_ms;    /* LEASED; 0 = held by its connection */
+    uint64_t lease_ms;    /* LEASED, EXTENDED; 0 = held by its connection */
     mq_slice queue, data, key; /* PUSHED; queue of QUEUE_SET too */
     uint64_t max_attempts, backoff_ms, max_backoff_ms, ttl_ms, timeout_ms; /* PUSHED */
-    mq_slice error;       /* RETRIED, DEAD: quoted as written; p NULL = none */
+    mq_slice error;       /* RETRIED, DEAD; PROGRESS: its message; quoted as written; p NULL = none */
+    uint64_t rate_limit, rate_duration_ms; /* QUEUE_SET: jobs a duration; 0 = no limit */
+    uint64_t concurrency;                  /* QUEUE_SET: jobs held at most; 0 = no limit */
 
     /* hints */
     struct mq_queue *queue_hint;
     struct mq_job *job_hint;       /* PUSHED: already built, apply takes it over */
     struct mq_holder *holder_hint; /* LEASED by a connection */
-    struct mq_extra *extra_hint;   /* RETRIED, DEAD: already built, apply takes it over */
+    struct mq_extra *extra_hint;   /* RETRIED, DEAD, PROGRESS: for a job that has none; apply takes it over */
+    char *text_hint;               /* a copy of `error`; apply takes it over */
 };
 
 #endif

@@ -5,6 +5,7 @@
  */
 #include "base/check.h"
 #include "base/hash.h"
+#include "base/mem.h"
 #include "queue/decide.h"
 #include "queue/shard.h"
 
@@ -82,13 +83,32 @@ static void end_job(struct mq_shard *shard, struct mq_job *job)
     mq_job_free(&shard->jobs, job);
 }
 
-static void set_extra(struct mq_job *job, struct mq_extra *extra)
+/* The job's extra, made of the hint if it had none. */
+static struct mq_extra *extra_of(struct mq_job *job, const struct mq_record *record)
 {
-    if (!extra)
+    if (!job->extra) {
+        job->extra = record->extra_hint ? record->extra_hint : mq_extra_create();
+        MQ_ASSERT(job->extra); /* replay; the live path has built it */
+        job->extra->job = job;
+    }
+    return job->extra;
+}
+
+/* Replaces an owned text by the record's. */
+static void set_text(char **text, uint32_t *text_n, const struct mq_record *record)
+{
+    mq_free(*text);
+    *text = record->text_hint ? record->text_hint : mq_text_copy(record->error);
+    MQ_ASSERT(*text || !record->error.n);
+    *text_n = (uint32_t)record->error.n;
+}
+
+static void set_error(struct mq_job *job, const struct mq_record *record)
+{
+    if (!record->error.p)
         return;
-    if (job->extra)
-        mq_free(job->extra);
-    job->extra = extra;
+    struct mq_extra *extra = extra_of(job, record);
+    set_text(&extra->error, &extra->error_n, record);
 }
 
 static void apply_pushed(struct mq_shard *shard, const struct mq_record *record)
@@ -116,10 +136,22 @@ static void apply_pushed(struct mq_shard *shard, const struct mq_record *record)
     wait_until(shard, job, record->run_at_ms, record->at_ms);
 }
 
+static int64_t hold_deadline(const struct mq_hold *hold)
+{
+    return hold->lease_until_ms < hold->timeout_at_ms ? hold->lease_until_ms : hold->timeout_at_ms;
+}
+
+/* Sets when lease and timeout end, counted from the record. */
+static void hold_start(struct mq_hold *hold, const struct mq_record *record)
+{
+    const struct mq_options *options = mq_job_options(hold->job);
+    hold->lease_until_ms = record->lease_ms ? mq_time_add(record->at_ms, record->lease_ms) : MQ_NEVER;
+    hold->timeout_at_ms = options && options->timeout_ms ? mq_time_add(record->at_ms, options->timeout_ms) : MQ_NEVER;
+}
+
 static void apply_leased(struct mq_shard *shard, const struct mq_record *record)
 {
     struct mq_job *job = job_of(shard, record);
-    struct mq_options *options = mq_job_options(job);
     struct mq_hold *hold = mq_pool_get(&shard->holds);
     MQ_ASSERT(hold);
     end_waiting(shard, job);
@@ -127,22 +159,37 @@ static void apply_leased(struct mq_shard *shard, const struct mq_record *record)
         .job = job,
         .token = record->token,
         .lease_ms = record->lease_ms,
-        .lease_until_ms = record->lease_ms ? mq_time_add(record->at_ms, record->lease_ms) : MQ_NEVER,
-        .timeout_at_ms = options && options->timeout_ms ? mq_time_add(record->at_ms, options->timeout_ms) : MQ_NEVER,
         .deadline_index = MQ_HEAP_NONE,
     };
+    hold_start(hold, record);
     mq_list_init(&hold->node);
     if (record->holder_hint)
         mq_list_append(&record->holder_hint->held[shard->number], &hold->node);
-    int64_t deadline = hold->lease_until_ms < hold->timeout_at_ms ? hold->lease_until_ms : hold->timeout_at_ms;
-    if (deadline != MQ_NEVER)
-        mq_heap_push(&shard->deadlines, (uint64_t)deadline, job->id, hold);
+    if (hold_deadline(hold) != MQ_NEVER)
+        mq_heap_push(&shard->deadlines, (uint64_t)hold_deadline(hold), job->id, hold);
     job->state = MQ_JOB_ACTIVE;
     job->at.hold = hold;
     job->started_ms = record->at_ms;
     job->deliveries++;
     job->queue->active_n++;
     shard->counts.active++;
+}
+
+static void apply_extended(struct mq_shard *shard, const struct mq_record *record)
+{
+    struct mq_job *job = job_of(shard, record);
+    struct mq_hold *hold = job->at.hold;
+    hold_start(hold, record);
+    if (hold->deadline_index != MQ_HEAP_NONE)
+        mq_heap_update(&shard->deadlines, hold->deadline_index, (uint64_t)hold_deadline(hold), job->id);
+}
+
+static void apply_progress(struct mq_shard *shard, const struct mq_record *record)
+{
+    struct mq_job *job = job_of(shard, record);
+    struct mq_extra *extra = extra_of(job, record);
+    extra->progress = record->progress;
+    set_text(&extra->message, &extra->message_n, record);
 }
 
 static void apply_dead(struct mq_shard *shard, const struct mq_record *record)
@@ -155,13 +202,11 @@ static void apply_dead(struct mq_shard *shard, const struct mq_record *record)
     else
         job->losses++;
     mq_queue_key_drop(queue, job);
-    set_extra(job, record->extra_hint);
-    if (!job->extra) /* replay; the live path has reserved it */
-        MQ_ASSERT((job->extra = mq_extra_create(record->error)));
-    job->extra->reason = record->reason;
+    set_error(job, record);
+    struct mq_extra *extra = extra_of(job, record);
+    extra->reason = record->reason;
     job->state = MQ_JOB_DEAD;
-    mq_list_append(&queue->dead, &job->extra->dead);
-    job->extra->job = job;
+    mq_list_append(&queue->dead, &extra->dead);
     queue->dead_n++;
     shard->counts.dead++;
 }
@@ -171,7 +216,7 @@ static void apply_retried(struct mq_shard *shard, const struct mq_record *record
     struct mq_job *job = job_of(shard, record);
     end_hold(shard, job);
     job->attempts++;
-    set_extra(job, record->extra_hint);
+    set_error(job, record);
     wait_until(shard, job, record->run_at_ms, record->at_ms);
 }
 
@@ -220,6 +265,17 @@ static void apply_queue_set(struct mq_shard *shard, const struct mq_record *reco
     }
     queue->known = true;
     queue->paused = record->paused;
+    queue->limits.concurrency = record->concurrency;
+    if (queue->limits.rate != record->rate_limit || queue->limits.duration_ms != record->rate_duration_ms)
+        mq_limits_set_rate(&queue->limits, record->rate_limit, record->rate_duration_ms, record->at_ms);
+    mq_shard_retime_locked(shard, queue);
+}
+
+static void apply_dlq_purged(struct mq_shard *shard, const struct mq_record *record)
+{
+    struct mq_job *job = job_of(shard, record);
+    end_dead(shard, job);
+    end_job(shard, job);
 }
 
 void mq_apply_locked(struct mq_shard *shard, const struct mq_record *record)
@@ -230,6 +286,12 @@ void mq_apply_locked(struct mq_shard *shard, const struct mq_record *record)
         break;
     case MQ_REC_LEASED:
         apply_leased(shard, record);
+        break;
+    case MQ_REC_EXTENDED:
+        apply_extended(shard, record);
+        break;
+    case MQ_REC_PROGRESS:
+        apply_progress(shard, record);
         break;
     case MQ_REC_RETRIED:
         apply_retried(shard, record);
@@ -248,6 +310,9 @@ void mq_apply_locked(struct mq_shard *shard, const struct mq_record *record)
         break;
     case MQ_REC_DLQ_RETRIED:
         apply_dlq_retried(shard, record);
+        break;
+    case MQ_REC_DLQ_PURGED:
+        apply_dlq_purged(shard, record);
         break;
     }
 }

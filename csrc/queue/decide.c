@@ -2,6 +2,7 @@
 
 #include "base/check.h"
 #include "base/hash.h"
+#include "base/mem.h"
 
 static int reserve_frame(struct mq_shard *shard, size_t text_n)
 {
@@ -21,6 +22,19 @@ static int reserve_delayed(struct mq_shard *shard, struct mq_queue *queue)
 static int reserve_ready(struct mq_queue *queue)
 {
     return mq_ready_reserve(&queue->ready, queue->active_n + 1) < 0 ? MQ_NO_MEMORY : MQ_DONE;
+}
+
+/* Builds what a record's text and the job's extra need. */
+static int reserve_text(const struct mq_job *job, bool needs_extra, mq_slice text, struct mq_record *record)
+{
+    record->error = text;
+    if (text.n && !(record->text_hint = mq_text_copy(text)))
+        return MQ_NO_MEMORY;
+    if (needs_extra && !job->extra && !(record->extra_hint = mq_extra_create())) {
+        mq_free(record->text_hint);
+        return MQ_NO_MEMORY;
+    }
+    return MQ_DONE;
 }
 
 static struct mq_record about(const struct mq_job *job, enum mq_record_type type, int64_t now_ms)
@@ -91,9 +105,16 @@ static bool is_expired(const struct mq_job *job, int64_t now_ms)
     return options && options->ttl_index != MQ_HEAP_NONE && mq_time_add(job->created_ms, options->ttl_ms) <= now_ms;
 }
 
+static inline bool within_limits(struct mq_queue *queue, int64_t now_ms)
+{
+    struct mq_limits *limits = &queue->limits;
+    return (MQ_LIKELY(!limits->concurrency) || queue->active_n < limits->concurrency) &&
+           (MQ_LIKELY(!limits->rate) || mq_limits_has_token(limits, now_ms));
+}
+
 bool mq_decide_can_give_locked(struct mq_shard *shard, struct mq_queue *queue, int64_t now_ms)
 {
-    while (queue->ready.n && !queue->paused) {
+    while (queue->ready.n && !queue->paused && within_limits(queue, now_ms)) {
         struct mq_job *job = mq_ready_first(&queue->ready);
         if (MQ_LIKELY(!is_expired(job, now_ms)))
             return true;
@@ -109,7 +130,8 @@ struct mq_job *mq_decide_lease_locked(struct mq_shard *shard, struct mq_queue *q
     if (!mq_decide_can_give_locked(shard, queue, now_ms))
         return NULL;
     struct mq_job *job = mq_ready_first(&queue->ready);
-    if (mq_pool_reserve(&shard->holds, 1) < 0 || reserve_frame(shard, 0) < 0 ||
+    /* room for its way back, too: nobody can be refused when a worker dies */
+    if (mq_pool_reserve(&shard->holds, 1) < 0 || reserve_frame(shard, 0) < 0 || reserve_ready(queue) < 0 ||
         mq_heap_reserve(&shard->deadlines, shard->counts.active + 1) < 0) /* any hold may get a deadline */
         return NULL;
     struct mq_record record = about(job, MQ_REC_LEASED, now_ms);
@@ -122,6 +144,8 @@ struct mq_job *mq_decide_lease_locked(struct mq_shard *shard, struct mq_queue *q
             atomic_fetch_or(&holder->shards, bit);
     }
     mq_shard_emit_locked(shard, &record);
+    if (MQ_UNLIKELY(queue->limits.rate))
+        mq_limits_spend(&queue->limits);
     return job;
 }
 
@@ -140,11 +164,42 @@ int mq_decide_find_held_locked(struct mq_shard *shard, const struct mq_claim *cl
     return MQ_DONE;
 }
 
+/* A job is held no more: a bound on held jobs may let another go. */
+static inline void after_hold(struct mq_shard *shard, struct mq_queue *queue, int64_t now_ms)
+{
+    if (MQ_UNLIKELY(queue->limits.concurrency))
+        mq_shard_serve_locked(shard, queue, now_ms);
+}
+
 int mq_decide_ack_locked(struct mq_shard *shard, struct mq_job *job, int64_t now_ms)
 {
+    struct mq_queue *queue = job->queue;
     if (reserve_frame(shard, 0) < 0)
         return MQ_NO_MEMORY;
     struct mq_record record = about(job, MQ_REC_ACKED, now_ms);
+    mq_shard_emit_locked(shard, &record);
+    after_hold(shard, queue, now_ms);
+    return MQ_DONE;
+}
+
+int mq_decide_extend_locked(struct mq_shard *shard, struct mq_job *job, uint64_t lease_ms, int64_t now_ms)
+{
+    const struct mq_hold *hold = job->at.hold;
+    if (reserve_frame(shard, 0) < 0)
+        return MQ_NO_MEMORY;
+    struct mq_record record = about(job, MQ_REC_EXTENDED, now_ms);
+    if (hold->lease_ms)
+        record.lease_ms = lease_ms ? lease_ms : hold->lease_ms;
+    mq_shard_emit_locked(shard, &record);
+    return MQ_DONE;
+}
+
+int mq_decide_progress_locked(struct mq_shard *shard, struct mq_job *job, uint8_t progress, mq_slice message, int64_t now_ms)
+{
+    struct mq_record record = about(job, MQ_REC_PROGRESS, now_ms);
+    if (reserve_frame(shard, message.n) < 0 || reserve_text(job, true, message, &record) < 0)
+        return MQ_NO_MEMORY;
+    record.progress = progress;
     mq_shard_emit_locked(shard, &record);
     return MQ_DONE;
 }
@@ -167,13 +222,9 @@ static int bury(struct mq_shard *shard, struct mq_job *job, enum mq_reason reaso
     struct mq_record record = about(job, MQ_REC_DEAD, now_ms);
     if (reserve_frame(shard, error.n) < 0)
         return MQ_NO_MEMORY;
-    if (error.p || !job->extra) {
-        record.extra_hint = mq_extra_create(error);
-        if (!record.extra_hint)
-            return MQ_NO_MEMORY;
-    }
+    if (reserve_text(job, true, error, &record) < 0)
+        return MQ_NO_MEMORY;
     record.reason = (uint8_t)reason;
-    record.error = error;
     mq_shard_emit_locked(shard, &record);
     return MQ_DONE;
 }
@@ -184,14 +235,15 @@ static int fail_with(struct mq_shard *shard, struct mq_job *job, enum mq_reason 
     struct mq_queue *queue = job->queue;
     const struct mq_options *options = mq_job_options(job);
     uint32_t attempts = job->attempts + 1;
-    if (unrecoverable || (options && options->max_attempts && attempts >= options->max_attempts))
-        return bury(shard, job, reason, error, now_ms);
+    if (unrecoverable || (options && options->max_attempts && attempts >= options->max_attempts)) {
+        int status = bury(shard, job, reason, error, now_ms);
+        after_hold(shard, queue, now_ms);
+        return status;
+    }
     struct mq_record record = about(job, MQ_REC_RETRIED, now_ms);
     record.run_at_ms = mq_time_add(now_ms, backoff_after(options, attempts));
-    record.error = error;
-    if (reserve_frame(shard, error.n) < 0 || reserve_delayed(shard, queue) < 0)
-        return MQ_NO_MEMORY;
-    if (error.p && !(record.extra_hint = mq_extra_create(error)))
+    if (reserve_frame(shard, error.n) < 0 || reserve_delayed(shard, queue) < 0 ||
+        reserve_text(job, error.p != NULL, error, &record) < 0)
         return MQ_NO_MEMORY;
     mq_shard_emit_locked(shard, &record);
     mq_shard_serve_locked(shard, queue, now_ms);
@@ -224,7 +276,18 @@ int mq_decide_cancel_locked(struct mq_shard *shard, uint64_t id, int64_t now_ms)
         return MQ_NO_JOB;
     if (reserve_frame(shard, 0) < 0)
         return MQ_NO_MEMORY;
+    struct mq_queue *queue = job->queue;
     struct mq_record record = about(job, MQ_REC_CANCELLED, now_ms);
+    mq_shard_emit_locked(shard, &record);
+    after_hold(shard, queue, now_ms);
+    return MQ_DONE;
+}
+
+int mq_decide_purge_dead_locked(struct mq_shard *shard, struct mq_job *job, int64_t now_ms)
+{
+    if (reserve_frame(shard, 0) < 0)
+        return MQ_NO_MEMORY;
+    struct mq_record record = about(job, MQ_REC_DLQ_PURGED, now_ms);
     mq_shard_emit_locked(shard, &record);
     return MQ_DONE;
 }
@@ -242,16 +305,20 @@ int mq_decide_retry_dead_locked(struct mq_shard *shard, struct mq_job *job, int6
     return MQ_DONE;
 }
 
-int mq_decide_pause_locked(struct mq_shard *shard, struct mq_queue *queue, bool paused, int64_t now_ms)
+int mq_decide_settings_locked(struct mq_shard *shard, struct mq_queue *queue, const struct mq_queue_settings *settings,
+                              int64_t now_ms)
 {
     if (reserve_frame(shard, mq_queue_name(queue).n) < 0)
         return MQ_NO_MEMORY;
     struct mq_record record = {
         .type = MQ_REC_QUEUE_SET,
-        .paused = paused,
+        .paused = settings->paused,
         .slot = queue->slot->number,
         .at_ms = now_ms,
         .queue = mq_queue_name(queue),
+        .rate_limit = settings->rate_limit,
+        .rate_duration_ms = settings->rate_duration_ms,
+        .concurrency = settings->concurrency,
         .queue_hint = queue,
     };
     mq_shard_emit_locked(shard, &record);
@@ -259,12 +326,24 @@ int mq_decide_pause_locked(struct mq_shard *shard, struct mq_queue *queue, bool 
     return MQ_DONE;
 }
 
+struct mq_queue_settings mq_queue_settings_of(const struct mq_queue *queue)
+{
+    return (struct mq_queue_settings){
+        .paused = queue->paused,
+        .rate_limit = queue->limits.rate,
+        .rate_duration_ms = queue->limits.duration_ms,
+        .concurrency = queue->limits.concurrency,
+    };
+}
+
 /* Not given back by its worker: pending again in its old place, or dead after too many such losses. */
 static int lose(struct mq_shard *shard, struct mq_job *job, enum mq_reason reason, int64_t now_ms)
 {
     struct mq_queue *queue = job->queue;
-    if (job->losses + 1 >= shard->max_deliveries && bury(shard, job, reason, (mq_slice){NULL, 0}, now_ms) == MQ_DONE)
+    if (job->losses + 1 >= shard->max_deliveries && bury(shard, job, reason, (mq_slice){NULL, 0}, now_ms) == MQ_DONE) {
+        after_hold(shard, queue, now_ms);
         return MQ_DONE;
+    }
     if (reserve_frame(shard, 0) < 0)
         return MQ_NO_MEMORY;
     struct mq_record record = about(job, MQ_REC_RELEASED, now_ms);

@@ -61,7 +61,23 @@ int mq_decide_release_locked(struct mq_shard *shard, struct mq_job *job, uint64_
 int mq_decide_cancel_locked(struct mq_shard *shard, uint64_t id, int64_t now_ms);
 /* One of the dead-letter queue. */
 int mq_decide_retry_dead_locked(struct mq_shard *shard, struct mq_job *job, int64_t now_ms);
-int mq_decide_pause_locked(struct mq_shard *shard, struct mq_queue *queue, bool paused, int64_t now_ms);
+/* A job of the dead-letter queue is gone for good. */
+int mq_decide_purge_dead_locked(struct mq_shard *shard, struct mq_job *job, int64_t now_ms);
+
+/* A heartbeat: the lease of a leased job ends lease_ms from now (0 = as long as it was pulled with), a timeout counts from now. */
+int mq_decide_extend_locked(struct mq_shard *shard, struct mq_job *job, uint64_t lease_ms, int64_t now_ms);
+/* `message` quoted, p NULL = none. */
+int mq_decide_progress_locked(struct mq_shard *shard, struct mq_job *job, uint8_t progress, mq_slice message, int64_t now_ms);
+
+/* A queue's settings, always written whole: read, change, write. */
+struct mq_queue_settings {
+    bool paused;
+    uint64_t rate_limit, rate_duration_ms; /* jobs a duration; 0 = no limit */
+    uint64_t concurrency;                  /* 0 = no limit */
+};
+struct mq_queue_settings mq_queue_settings_of(const struct mq_queue *queue);
+int mq_decide_settings_locked(struct mq_shard *shard, struct mq_queue *queue, const struct mq_queue_settings *settings,
+                              int64_t now_ms);
 
 /* The holder is gone: all it holds in this shard is lost. */
 void mq_decide_lost_locked(struct mq_shard *shard, struct mq_holder *holder, int64_t now_ms);

@@ -46,19 +46,31 @@ struct mq_job *mq_job_create(struct mq_slab *slab, const struct mq_record *recor
 
 void mq_job_free(struct mq_slab *slab, struct mq_job *job)
 {
-    mq_free(job->extra);
+    mq_extra_free(job->extra);
     mq_slab_put(slab, job, mq_job_size(job));
 }
 
-struct mq_extra *mq_extra_create(mq_slice error)
+struct mq_extra *mq_extra_create(void)
 {
-    struct mq_extra *extra = mq_alloc(sizeof *extra + error.n);
-    if (!extra)
-        return NULL;
-    mq_list_init(&extra->dead);
-    extra->reason = MQ_REASON_NONE;
-    extra->error_n = (uint32_t)error.n;
-    if (error.n)
-        memcpy(extra->error, error.p, error.n);
+    struct mq_extra *extra = mq_alloc_zero(sizeof *extra);
+    if (extra)
+        mq_list_init(&extra->dead);
     return extra;
+}
+
+void mq_extra_free(struct mq_extra *extra)
+{
+    if (!extra)
+        return;
+    mq_free(extra->error);
+    mq_free(extra->message);
+    mq_free(extra);
+}
+
+char *mq_text_copy(mq_slice text)
+{
+    char *copy = text.n ? mq_alloc(text.n) : NULL;
+    if (copy)
+        memcpy(copy, text.p, text.n);
+    return copy;
 }

@@ -20,13 +20,15 @@ struct mq_holder;
 
 enum mq_job_state { MQ_JOB_NEW, MQ_JOB_READY, MQ_JOB_DELAYED, MQ_JOB_ACTIVE, MQ_JOB_DEAD };
 
-/* After the first failure: freed with the job. */
+/* What a job has after its first failure or progress report: freed with the job. */
 struct mq_extra {
-    struct mq_job *job;  /* whose extra this is; valid in the dead-letter queue */
+    struct mq_job *job;  /* whose extra this is */
     struct mq_list dead; /* in queue->dead while in the dead-letter queue */
+    char *error;         /* the last one, quoted as written; NULL = none */
+    char *message;       /* of the last progress report, quoted as written; NULL = none */
+    uint32_t error_n, message_n;
     uint8_t reason;      /* enum mq_reason; valid in the dead-letter queue */
-    uint32_t error_n;
-    char error[]; /* quoted as written; error_n 0 = none */
+    uint8_t progress;    /* 0..100 */
 };
 
 /* One delivery, while it lasts. */
@@ -60,7 +62,7 @@ struct mq_job {
         uint32_t heap_index;  /* READY otherwise: in queue->ready.heap; DELAYED: in queue->delayed */
         struct mq_hold *hold; /* ACTIVE */
     } at;
-    struct mq_extra *extra; /* NULL before the first failure */
+    struct mq_extra *extra; /* NULL before the first failure or progress report */
     uint32_t data_n;
     uint16_t key_n;
     uint8_t state; /* enum mq_job_state */
@@ -75,8 +77,11 @@ struct mq_job *mq_job_create(struct mq_slab *slab, const struct mq_record *recor
 /* The job must be linked nowhere. */
 void mq_job_free(struct mq_slab *slab, struct mq_job *job);
 
-/* NULL when there is no memory. */
-struct mq_extra *mq_extra_create(mq_slice error);
+/* Empty; NULL when there is no memory. */
+struct mq_extra *mq_extra_create(void);
+void mq_extra_free(struct mq_extra *extra);
+/* A copy for an extra to own; NULL when there is no memory, or nothing to copy. */
+char *mq_text_copy(mq_slice text);
 
 static inline struct mq_options *mq_job_options(const struct mq_job *job)
 {

@@ -9,6 +9,7 @@
 #include "base/heap.h"
 #include "base/map.h"
 #include "queue/job.h"
+#include "queue/limits.h"
 #include "queue/ready.h"
 #include "queue/waiter.h"
 
@@ -24,6 +25,7 @@ struct mq_queue {
     struct mq_list dead;    /* the dead-letter queue, oldest first, by extra->dead */
     uint64_t dead_n, active_n, completed;
     uint32_t due_index; /* in shard->due, by the first delayed job; MQ_HEAP_NONE without any */
+    struct mq_limits limits;
     bool paused;
     bool known; /* something durable names it; else it lives only as long as a pull waits */
     uint32_t name_n, name_json_n;

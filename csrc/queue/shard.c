@@ -98,21 +98,38 @@ void mq_shard_emit_locked(struct mq_shard *shard, const struct mq_record *record
     mq_apply_locked(shard, record);
 }
 
+/* When the queue needs attention: its first delayed job, or the token that its waiters wait for. */
+static int64_t queue_due(const struct mq_queue *queue)
+{
+    int64_t due = top_time(&queue->delayed);
+    const struct mq_limits *limits = &queue->limits;
+    if (MQ_LIKELY(!limits->rate) || mq_list_empty(&queue->waiters) || !queue->ready.n || queue->paused ||
+        limits->level >= limits->duration_ms || (limits->concurrency && queue->active_n >= limits->concurrency))
+        return due;
+    int64_t token = mq_limits_next_ms(limits);
+    return token < due ? token : due;
+}
+
 void mq_shard_retime_locked(struct mq_shard *shard, struct mq_queue *queue)
 {
-    const struct mq_heap_entry *top = mq_heap_top(&queue->delayed);
-    if (!top) {
+    int64_t due = queue_due(queue);
+    if (due == MQ_NEVER) {
         if (queue->due_index != MQ_HEAP_NONE)
             mq_heap_remove(&shard->due, queue->due_index);
-    } else if (queue->due_index == MQ_HEAP_NONE) {
-        mq_heap_push(&shard->due, top->high, queue->hash, queue);
-    } else if (shard->due.entries[queue->due_index].high != top->high) {
-        mq_heap_update(&shard->due, queue->due_index, top->high, queue->hash);
+    } else if (queue->due_index != MQ_HEAP_NONE) {
+        if ((int64_t)shard->due.entries[queue->due_index].high != due)
+            mq_heap_update(&shard->due, queue->due_index, (uint64_t)due, queue->hash);
+    } else if (mq_heap_reserve(&shard->due, (size_t)shard->due.n + 1) == 0) {
+        mq_heap_push(&shard->due, (uint64_t)due, queue->hash, queue);
+    } else {
+        MQ_ASSERT(!queue->delayed.n);
     }
 }
 
 void mq_shard_serve_locked(struct mq_shard *shard, struct mq_queue *queue, int64_t now_ms)
 {
+    if (MQ_LIKELY(mq_list_empty(&queue->waiters)))
+        return;
     while (!mq_list_empty(&queue->waiters) && mq_decide_can_give_locked(shard, queue, now_ms)) {
         struct mq_list *node = mq_list_pop(&queue->waiters);
         struct mq_waiter *waiter = mq_list_entry(node, struct mq_waiter, node);
@@ -120,13 +137,15 @@ void mq_shard_serve_locked(struct mq_shard *shard, struct mq_queue *queue, int64
         waiter->deliver(waiter, shard, now_ms);
         mq_list_append(&shard->delivered, &waiter->node);
     }
+    if (MQ_UNLIKELY(queue->limits.rate))
+        mq_shard_retime_locked(shard, queue);
 }
 
-/* Moves due jobs of one queue from delayed to ready. 0 moved: no memory. */
+/* Moves due jobs of one queue from delayed to ready and serves who waits. 0: no memory. */
 static unsigned ripen(struct mq_shard *shard, struct mq_queue *queue, int64_t now_ms, unsigned limit)
 {
     unsigned done = 0;
-    while (done < limit && queue->delayed.n && (int64_t)mq_heap_top(&queue->delayed)->high <= now_ms) {
+    while (done < limit && top_time(&queue->delayed) <= now_ms) {
         if (mq_ready_reserve(&queue->ready, queue->active_n + 1) < 0)
             break;
         struct mq_job *job = mq_heap_top(&queue->delayed)->item;
@@ -136,9 +155,9 @@ static unsigned ripen(struct mq_shard *shard, struct mq_queue *queue, int64_t no
         shard->counts.ready++;
         done++;
     }
-    mq_shard_retime_locked(shard, queue);
     mq_shard_serve_locked(shard, queue, now_ms);
-    return done;
+    mq_shard_retime_locked(shard, queue);
+    return done ? done : top_time(&queue->delayed) > now_ms; /* the token for a waiter counts too */
 }
 
 unsigned mq_shard_run_due_locked(struct mq_shard *shard, int64_t now_ms, unsigned limit)

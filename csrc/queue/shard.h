@@ -1,8 +1,8 @@
 /* A shard: 32 slots under one mutex, with the timers of their jobs. 32 shards make the state.
  *
  * Everything reachable from a shard is guarded by its mutex; functions that need it end in _locked. A thread holds at most
- * one shard's mutex. Three heaps tell when the shard needs attention next: `due` (queues, by their first delayed job),
- * `deadlines` (holds, by the end of lease or timeout), `ttls` (jobs not yet pulled). The earliest of them is published in
+ * one shard's mutex. Three heaps tell when the shard needs attention next: `due` (queues, by their first delayed job or next token of
+ * a rate limit that a waiter needs), `deadlines` (holds, by the end of lease or timeout), `ttls` (jobs not yet pulled). The earliest of them is published in
  * `due_ms`, which anyone may read without the mutex; `on_due` tells whoever sleeps that it came nearer.
  */
 #ifndef MQ_SHARD_H
@@ -72,7 +72,8 @@ void mq_apply_locked(struct mq_shard *shard, const struct mq_record *record);
 /* Gives ready jobs to parked pulls, oldest first, as long as there are both. */
 void mq_shard_serve_locked(struct mq_shard *shard, struct mq_queue *queue, int64_t now_ms);
 
-/* Sets the queue's place in `due` after its delayed heap changed. Room is reserved. */
+/* Sets the queue's place in `due` after its delayed heap or what its waiters wait for changed. Without room (which those
+ * who delay a job have reserved) a waiter's wake-up by the rate limit is put off to the queue's next event. */
 void mq_shard_retime_locked(struct mq_shard *shard, struct mq_queue *queue);
 
 /* Every count, index and list against a full scan; aborts with a message on a difference. */

@@ -53,9 +53,9 @@ static void check_queues(const struct mq_slot *slot, const struct mq_heap *due, 
         mq_ready_check(&queue->ready);
         check_heap(&queue->delayed);
         MQ_ASSERT(queue->ready.heap.cap >= queue->ready.heap.n + queue->active_n);
-        MQ_ASSERT((queue->delayed.n != 0) == (queue->due_index != MQ_HEAP_NONE));
+        MQ_ASSERT(!queue->delayed.n || queue->due_index != MQ_HEAP_NONE);
         if (queue->delayed.n)
-            MQ_ASSERT(due->entries[queue->due_index].high == queue->delayed.entries[0].high);
+            MQ_ASSERT(due->entries[queue->due_index].high <= queue->delayed.entries[0].high);
         uint64_t dead = 0;
         for (const struct mq_list *node = queue->dead.next; node != &queue->dead; node = node->next)
             dead++;
