@@ -2,22 +2,73 @@
 #include "base/check.h"
 #include "command/handlers.h"
 
-static enum mq_outcome set_paused(struct mq_call *call, bool paused)
+static bool same_settings(const struct mq_queue_settings *a, const struct mq_queue_settings *b)
+{
+    return a->paused == b->paused && a->rate_limit == b->rate_limit && a->rate_duration_ms == b->rate_duration_ms &&
+           a->concurrency == b->concurrency;
+}
+
+/* Changes one of a queue's settings. `clear`: it goes back to its default, so an unknown queue needs nothing. */
+static enum mq_outcome set_queue(struct mq_call *call, void change(struct mq_queue_settings *, const struct mq_request *),
+                                 bool clear)
 {
     struct mq_shard *shard;
     int refusal = MQ_DONE;
-    struct mq_queue *queue = mq_call_queue(call, paused, &shard);
-    if (queue && queue->paused != paused)
-        refusal = mq_decide_pause_locked(shard, queue, paused, call->now_ms);
-    else if (paused && !queue)
+    struct mq_queue *queue = mq_call_queue(call, !clear, &shard);
+    if (queue) {
+        struct mq_queue_settings before = mq_queue_settings_of(queue), settings = before;
+        change(&settings, call->request);
+        if (!same_settings(&before, &settings))
+            refusal = mq_decide_settings_locked(shard, queue, &settings, call->now_ms);
+        mq_slot_queue_release(queue->slot, queue);
+    } else if (!clear) {
         refusal = MQ_NO_MEMORY;
+    }
     mq_call_unlock(call, shard);
     return mq_answer_job(call, refusal, 0);
 }
 
-enum mq_outcome mq_do_pause(struct mq_call *call) { return set_paused(call, true); }
+static void pause_on(struct mq_queue_settings *settings, const struct mq_request *request)
+{
+    (void)request;
+    settings->paused = true;
+}
 
-enum mq_outcome mq_do_resume(struct mq_call *call) { return set_paused(call, false); }
+static void pause_off(struct mq_queue_settings *settings, const struct mq_request *request)
+{
+    (void)request;
+    settings->paused = false;
+}
+
+static void rate_on(struct mq_queue_settings *settings, const struct mq_request *request)
+{
+    settings->rate_limit = request->number[MQ_F_LIMIT];
+    settings->rate_duration_ms = mq_number_or(request, MQ_F_DURATION, 1000);
+}
+
+static void rate_off(struct mq_queue_settings *settings, const struct mq_request *request)
+{
+    (void)request;
+    settings->rate_limit = settings->rate_duration_ms = 0;
+}
+
+static void concurrency_on(struct mq_queue_settings *settings, const struct mq_request *request)
+{
+    settings->concurrency = request->number[MQ_F_LIMIT];
+}
+
+static void concurrency_off(struct mq_queue_settings *settings, const struct mq_request *request)
+{
+    (void)request;
+    settings->concurrency = 0;
+}
+
+enum mq_outcome mq_do_pause(struct mq_call *call) { return set_queue(call, pause_on, false); }
+enum mq_outcome mq_do_resume(struct mq_call *call) { return set_queue(call, pause_off, true); }
+enum mq_outcome mq_do_ratelimit(struct mq_call *call) { return set_queue(call, rate_on, false); }
+enum mq_outcome mq_do_ratelimitclear(struct mq_call *call) { return set_queue(call, rate_off, true); }
+enum mq_outcome mq_do_setconcurrency(struct mq_call *call) { return set_queue(call, concurrency_on, false); }
+enum mq_outcome mq_do_clearconcurrency(struct mq_call *call) { return set_queue(call, concurrency_off, true); }
 
 enum mq_outcome mq_do_ispaused(struct mq_call *call)
 {

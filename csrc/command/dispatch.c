@@ -8,8 +8,10 @@
 
 enum plane { plane_open, plane_jobs, plane_admin };
 
+#define NAME_MAX_N 16u
+
 struct command {
-    const char *name;
+    char name[NAME_MAX_N + 1];
     enum mq_outcome (*handler)(struct mq_call *call);
     uint64_t required, optional;
     enum plane plane;
@@ -23,8 +25,6 @@ static const struct command commands[] = {
 };
 
 #define COMMAND_N (sizeof commands / sizeof *commands)
-#define NAME_MAX_N 16u
-
 static inline unsigned command_hash(const char *name, size_t n)
 {
     return (unsigned)((unsigned char)name[0] * 5 + (unsigned char)name[n - 1] * 3 + n * 7) & 63;

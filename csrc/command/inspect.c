@@ -1,62 +1,27 @@
-/* Commands that look, and those on the dead-letter queue. */
+/* Commands that look. */
 #include "base/check.h"
 #include "command/handlers.h"
 
-enum mq_outcome mq_do_dlq(struct mq_call *call)
+static const char *state_of(const struct mq_job *job)
 {
-    struct mq_shard *shard;
-    uint64_t count = mq_number_or(call->request, MQ_F_COUNT, 100);
-    struct mq_queue *queue = mq_call_queue(call, false, &shard);
-    mq_reply_list(call->reply, MQ_RESULT_JOBS);
-    if (queue) {
-        for (struct mq_list *node = queue->dead.next; node != &queue->dead && count--; node = node->next) {
-            struct mq_job_view view = mq_view_job(mq_list_entry(node, struct mq_extra, dead)->job);
-            mq_reply_list_job(call->reply, &view);
-            if (mq_reply_used(call->reply) >= call->engine->config.max_output)
-                break;
-        }
-    }
-    mq_call_unlock(call, shard);
-    mq_reply_list_end(call->reply);
-    return MQ_ANSWERED;
+    static const char *const names[] = {
+        [MQ_JOB_READY] = "waiting", [MQ_JOB_DELAYED] = "delayed", [MQ_JOB_ACTIVE] = "active", [MQ_JOB_DEAD] = "failed",
+    };
+    return names[job->state];
 }
 
-static enum mq_outcome retry_one(struct mq_call *call, uint64_t id)
+enum mq_outcome mq_do_getjob(struct mq_call *call)
 {
-    struct mq_shard *shard;
-    struct mq_queue *queue = mq_call_queue(call, false, &shard);
-    struct mq_job *job = queue && queue->slot->number == id % MQ_SLOTS ? mq_slot_job(queue->slot, id) : NULL;
-    int refusal = MQ_NO_JOB;
-    if (job && job->queue == queue && job->state == MQ_JOB_DEAD) {
-        refusal = mq_decide_retry_dead_locked(shard, job, call->now_ms);
-        if (refusal == MQ_DONE)
-            mq_shard_serve_locked(shard, queue, call->now_ms);
+    uint64_t id = call->request->number[MQ_F_ID];
+    struct mq_shard *shard = mq_call_lock(call, id);
+    struct mq_job *job = mq_slot_job(mq_shard_slot(shard, id), id);
+    if (job) {
+        struct mq_job_view view = mq_view_job(job);
+        mq_reply_job_state(call->reply, &view, state_of(job));
+    } else {
+        mq_reply_job_state(call->reply, NULL, "unknown");
     }
     mq_call_unlock(call, shard);
-    if (refusal != MQ_DONE)
-        return mq_refuse_job(call, refusal, id);
-    mq_reply_count_listed(call->reply, 1);
-    return MQ_ANSWERED;
-}
-
-enum mq_outcome mq_do_retrydlq(struct mq_call *call)
-{
-    struct mq_shard *shard;
-    uint64_t count = 0;
-    if (mq_call_has(call, MQ_F_ID))
-        return retry_one(call, call->request->number[MQ_F_ID]);
-    struct mq_queue *queue = mq_call_queue(call, false, &shard);
-    if (queue) {
-        struct mq_list *node = queue->dead.next;
-        while (node != &queue->dead) {
-            struct mq_job *job = mq_list_entry(node, struct mq_extra, dead)->job;
-            node = node->next; /* whose key is in use by now stays */
-            count += mq_decide_retry_dead_locked(shard, job, call->now_ms) == MQ_DONE;
-        }
-        mq_shard_serve_locked(shard, queue, call->now_ms);
-    }
-    mq_call_unlock(call, shard);
-    mq_reply_count_listed(call->reply, count);
     return MQ_ANSWERED;
 }
 
@@ -72,6 +37,9 @@ static void list_slot_locked(struct mq_call *call, const struct mq_slot *slot)
             .dlq = queue->dead_n,
             .completed = queue->completed,
             .paused = queue->paused,
+            .rate_limit = queue->limits.rate,
+            .rate_duration_ms = queue->limits.duration_ms,
+            .concurrency = queue->limits.concurrency,
         };
         mq_reply_list_queue(call->reply, &view);
     }

@@ -1,4 +1,4 @@
-/* PUSH, PULL, ACK and the other commands that move jobs. */
+/* Jobs come in and go out: PUSH, PUSHB, PULL, PULLB. */
 #include "base/check.h"
 #include "base/hash.h"
 #include "command/handlers.h"
@@ -216,8 +216,11 @@ struct mq_job_view mq_view_job(const struct mq_job *job)
         view.ttl_ms = options->ttl_ms;
         view.timeout_ms = options->timeout_ms;
     }
-    if (extra && extra->error_n)
+    if (extra) {
         view.last_error = mq_slice_of(extra->error, extra->error_n);
+        view.message = mq_slice_of(extra->message, extra->message_n);
+        view.progress = extra->progress;
+    }
     if (job->state == MQ_JOB_DEAD)
         view.reason = reasons[extra->reason];
     return view;
@@ -260,7 +263,7 @@ uint32_t mq_give_locked(struct mq_shard *shard, struct mq_queue *queue, struct m
 }
 
 /* Nothing can be given now: 0 = the pull waits. */
-static int wait_locked(struct mq_call *call, struct mq_queue *queue, const struct mq_pull *pull)
+static int wait_locked(struct mq_call *call, struct mq_shard *shard, struct mq_queue *queue, const struct mq_pull *pull)
 {
     struct mq_waiter *waiter = queue ? call->session->park(call->session, call, pull) : NULL;
     if (!waiter)
@@ -269,6 +272,8 @@ static int wait_locked(struct mq_call *call, struct mq_queue *queue, const struc
     waiter->hash = queue->hash;
     waiter->parked = true;
     mq_list_append(&queue->waiters, &waiter->node);
+    if (MQ_UNLIKELY(queue->limits.rate))
+        mq_shard_retime_locked(shard, queue); /* the next token wakes it */
     return MQ_OK;
 }
 
@@ -291,7 +296,7 @@ static enum mq_outcome pull(struct mq_call *call, uint32_t count, bool batch)
     if (queue && mq_decide_can_give_locked(shard, queue, call->now_ms)) {
         mq_give_locked(shard, queue, holder, &pull, call->reply, NULL, call->engine->config.max_output, call->now_ms);
     } else if (may_wait) {
-        error = wait_locked(call, queue, &pull);
+        error = wait_locked(call, shard, queue, &pull);
         if (error < 0 && queue)
             mq_slot_queue_release(queue->slot, queue);
         outcome = MQ_PARKED;
@@ -312,154 +317,4 @@ enum mq_outcome mq_do_pullb(struct mq_call *call)
         return MQ_ANSWERED;
     }
     return pull(call, count < MQ_PULLB_MAX ? (uint32_t)count : MQ_PULLB_MAX, true);
-}
-
-/* --- ack, fail, release, cancel --- */
-
-static bool result_too_large(const struct mq_call *call, size_t n) { return n > call->engine->config.max_job_bytes; }
-
-enum mq_outcome mq_do_ack(struct mq_call *call)
-{
-    struct mq_claim claim = mq_call_claim(call);
-    struct mq_job *job;
-    if (mq_call_has(call, MQ_F_RESULT) && result_too_large(call, call->request->text[MQ_F_RESULT].n))
-        return mq_refuse(call, MQ_E_PAYLOAD_TOO_LARGE, "Payload too large: result is over MAX_JOB_BYTES");
-    struct mq_shard *shard = mq_call_lock(call, claim.id);
-    int refusal = mq_decide_find_held_locked(shard, &claim, &job);
-    if (MQ_LIKELY(refusal == MQ_DONE))
-        refusal = mq_decide_ack_locked(shard, job, call->now_ms);
-    mq_call_unlock(call, shard);
-    return mq_answer_job(call, refusal, claim.id);
-}
-
-enum mq_outcome mq_do_fail(struct mq_call *call)
-{
-    struct mq_claim claim = mq_call_claim(call);
-    mq_slice error = mq_call_has(call, MQ_F_ERROR) ? call->request->text[MQ_F_ERROR] : (mq_slice){NULL, 0};
-    struct mq_job *job;
-    struct mq_shard *shard = mq_call_lock(call, claim.id);
-    int refusal = mq_decide_find_held_locked(shard, &claim, &job);
-    if (refusal == MQ_DONE)
-        refusal = mq_decide_fail_locked(shard, job, error, mq_number_or(call->request, MQ_F_UNRECOVERABLE, 0), call->now_ms);
-    mq_call_unlock(call, shard);
-    return mq_answer_job(call, refusal, claim.id);
-}
-
-/* Walks ids with their tokens and results side by side. */
-struct batch {
-    struct mq_json id, token, result;
-};
-
-static size_t array_size(const struct mq_request *request, enum mq_field field)
-{
-    struct mq_json element = {0};
-    size_t n = 0;
-    while (mq_request_element(request, field, &element))
-        n++;
-    return n;
-}
-
-/* 0, or an error: tokens and results must be as many as ids. */
-static int batch_check(struct mq_call *call)
-{
-    static const struct {
-        enum mq_field field;
-        const char *why;
-    } sides[] = {{MQ_F_TOKENS, "Invalid: tokens must have as many items as ids"},
-                 {MQ_F_RESULTS, "Invalid: results must have as many items as ids"}};
-    for (int i = 0; i < 2; i++)
-        if (mq_call_has(call, sides[i].field) &&
-            array_size(call->request, sides[i].field) != array_size(call->request, MQ_F_IDS)) {
-            return mq_request_refuse(call->request, MQ_E_INVALID, "%s", sides[i].why);
-        }
-    return MQ_OK;
-}
-
-static bool batch_next(struct mq_call *call, struct batch *batch, struct mq_claim *claim)
-{
-    if (!mq_request_element(call->request, MQ_F_IDS, &batch->id))
-        return false;
-    *claim = (struct mq_claim){0};
-    mq_request_id(call->request, &batch->id, MQ_F_IDS, &claim->id);
-    if (mq_call_has(call, MQ_F_TOKENS)) {
-        mq_request_element(call->request, MQ_F_TOKENS, &batch->token);
-        mq_claim_token(claim, &batch->token);
-    }
-    if (mq_call_has(call, MQ_F_RESULTS))
-        mq_request_element(call->request, MQ_F_RESULTS, &batch->result);
-    return true;
-}
-
-/* Moves the lock to the id's shard; neighbouring ids mostly share it. */
-static struct mq_shard *relock(struct mq_call *call, struct mq_shard *held, uint64_t id)
-{
-    struct mq_shard *wanted = mq_engine_shard(call->engine, id);
-    if (wanted == held)
-        return held;
-    if (held)
-        mq_call_unlock(call, held);
-    return mq_call_lock(call, id);
-}
-
-static uint64_t release_or_ack_batch(struct mq_call *call, bool ack)
-{
-    struct batch batch = {0};
-    struct mq_claim claim;
-    struct mq_shard *shard = NULL;
-    uint64_t count = 0, delay = mq_number_or(call->request, MQ_F_DELAY, 0);
-    while (batch_next(call, &batch, &claim)) {
-        struct mq_job *job;
-        shard = relock(call, shard, claim.id);
-        if (mq_decide_find_held_locked(shard, &claim, &job) != MQ_DONE || result_too_large(call, batch.result.n))
-            continue;
-        int refusal = ack ? mq_decide_ack_locked(shard, job, call->now_ms)
-                          : mq_decide_release_locked(shard, job, delay, false, call->now_ms);
-        count += refusal == MQ_DONE;
-    }
-    if (shard)
-        mq_call_unlock(call, shard);
-    return count;
-}
-
-enum mq_outcome mq_do_ackb(struct mq_call *call)
-{
-    int error = batch_check(call);
-    if (error < 0)
-        return mq_refuse_request(call, error);
-    mq_reply_count_listed(call->reply, release_or_ack_batch(call, true));
-    return MQ_ANSWERED;
-}
-
-enum mq_outcome mq_do_release(struct mq_call *call)
-{
-    bool one = mq_call_has(call, MQ_F_ID), many = mq_call_has(call, MQ_F_IDS);
-    if (one == many)
-        return mq_refuse(call, MQ_E_INVALID, "Invalid: either id or ids is required");
-    if (many) {
-        int error = batch_check(call);
-        if (error < 0)
-            return mq_refuse_request(call, error);
-        mq_reply_count(call->reply, release_or_ack_batch(call, false));
-        return MQ_ANSWERED;
-    }
-    struct mq_claim claim = mq_call_claim(call);
-    struct mq_job *job;
-    struct mq_shard *shard = mq_call_lock(call, claim.id);
-    int refusal = mq_decide_find_held_locked(shard, &claim, &job);
-    if (refusal == MQ_DONE)
-        refusal = mq_decide_release_locked(shard, job, mq_number_or(call->request, MQ_F_DELAY, 0), false, call->now_ms);
-    mq_call_unlock(call, shard);
-    if (refusal != MQ_DONE)
-        return mq_refuse_job(call, refusal, claim.id);
-    mq_reply_count(call->reply, 1);
-    return MQ_ANSWERED;
-}
-
-enum mq_outcome mq_do_cancel(struct mq_call *call)
-{
-    uint64_t id = call->request->number[MQ_F_ID];
-    struct mq_shard *shard = mq_call_lock(call, id);
-    int refusal = mq_decide_cancel_locked(shard, id, call->now_ms);
-    mq_call_unlock(call, shard);
-    return mq_answer_job(call, refusal, id);
 }

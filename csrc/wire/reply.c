@@ -248,9 +248,11 @@ bool mq_token_parse(mq_slice text, uint64_t *token)
 
 static size_t job_room(const struct mq_job_view *job)
 {
-    return 640 + job->queue_json.n + job->data.n + job->last_error.n +
+    return 640 + job->queue_json.n + job->data.n + job->last_error.n + job->message.n +
            (job->has_key ? MQ_QUOTED_MAX(job->unique_key.n) : 0);
 }
+
+static inline char *put_text_or_null(char *o, mq_slice text) { return text.p ? put_slice(o, text) : PUT(o, "null"); }
 
 static char *put_job_tail(char *o, const struct mq_job_view *job)
 {
@@ -259,7 +261,8 @@ static char *put_job_tail(char *o, const struct mq_job_view *job)
         o += mq_quote(job->unique_key, o);
     else
         o = PUT(o, "null");
-    o = PUT(o, ",\"depends_on\":[],\"progress\":0,\"progress_msg\":null,\"deliveries\":");
+    o = put_number(PUT(o, ",\"depends_on\":[],\"progress\":"), job->progress);
+    o = PUT(put_text_or_null(PUT(o, ",\"progress_msg\":"), job->message), ",\"deliveries\":");
     o = put_number(o, job->deliveries);
     if (job->has_token) {
         o = PUT(o, ",\"token\":\"");
@@ -268,10 +271,7 @@ static char *put_job_tail(char *o, const struct mq_job_view *job)
     } else {
         o = PUT(o, ",\"token\":null,\"last_error\":");
     }
-    if (job->last_error.p)
-        o = put_slice(o, job->last_error);
-    else
-        o = PUT(o, "null");
+    o = put_text_or_null(o, job->last_error);
     if (job->reason) {
         o = PUT(o, ",\"reason\":\"");
         o = PUT(put_slice(o, mq_slice_of(job->reason, strlen(job->reason))), "\"");
@@ -304,6 +304,28 @@ void mq_reply_job(struct mq_reply *reply, const struct mq_job_view *job)
         return;
     o = PUT(o, "{\"ok\":true,\"job\":");
     finish(reply, job ? put_job(o, job) : PUT(o, "null"));
+}
+
+void mq_reply_job_state(struct mq_reply *reply, const struct mq_job_view *job, const char *state)
+{
+    char *o = room(reply, job ? job_room(job) : 96);
+    if (!o)
+        return;
+    o = PUT(o, "{\"ok\":true,\"job\":");
+    o = job ? put_job(o, job) : PUT(o, "null");
+    o = PUT(o, ",\"state\":\"");
+    finish(reply, PUT(put_slice(o, mq_slice_of(state, strlen(state))), "\""));
+}
+
+void mq_reply_progress(struct mq_reply *reply, const struct mq_job_view *job)
+{
+    char *o = room(reply, 128 + job->message.n);
+    if (!o)
+        return;
+    o = put_number(PUT(o, "{\"ok\":true,\"progress\":{\"id\":"), job->id);
+    o = put_number(PUT(o, ",\"progress\":"), job->progress);
+    o = put_text_or_null(PUT(o, ",\"message\":"), job->message);
+    finish(reply, PUT(o, "}"));
 }
 
 /* --- lists --- */
@@ -345,6 +367,8 @@ void mq_reply_list_id(struct mq_reply *reply, uint64_t id)
         commit(reply, put_number(put_comma(reply, o), id));
 }
 
+static inline char *put_limit(char *o, uint64_t limit) { return limit ? put_shown(o, limit) : PUT(o, "null"); }
+
 void mq_reply_list_queue(struct mq_reply *reply, const struct mq_queue_view *queue)
 {
     char *o = room(reply, 320 + queue->name_json.n);
@@ -356,10 +380,12 @@ void mq_reply_list_queue(struct mq_reply *reply, const struct mq_queue_view *que
     o = put_number(PUT(o, ",\"processing\":"), queue->processing);
     o = put_number(PUT(o, ",\"dlq\":"), queue->dlq);
     o = put_flag(PUT(o, ",\"paused\":"), queue->paused);
-    o = PUT(o, ",\"rate_limit\":null,\"concurrency_limit\":null");
+    o = put_limit(PUT(o, ",\"rate_limit\":"), queue->rate_limit);
+    o = put_limit(PUT(o, ",\"concurrency_limit\":"), queue->concurrency);
     o = put_number(PUT(o, ",\"delayed\":"), queue->delayed);
     o = put_number(PUT(o, ",\"completed\":"), queue->completed);
-    commit(reply, PUT(o, ",\"rate_duration\":null}"));
+    o = put_limit(PUT(o, ",\"rate_duration\":"), queue->rate_limit ? queue->rate_duration_ms : 0);
+    commit(reply, PUT(o, "}"));
 }
 
 void mq_reply_list_end(struct mq_reply *reply)

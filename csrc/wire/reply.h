@@ -35,6 +35,9 @@ void mq_reply_pong(struct mq_reply *reply);
 void mq_reply_stats(struct mq_reply *reply, const struct mq_stats_view *stats);
 void mq_reply_hello(struct mq_reply *reply, const struct mq_hello_view *hello);
 void mq_reply_job(struct mq_reply *reply, const struct mq_job_view *job); /* NULL: job:null */
+/* `state` as GETJOB names it; job NULL: job:null */
+void mq_reply_job_state(struct mq_reply *reply, const struct mq_job_view *job, const char *state);
+void mq_reply_progress(struct mq_reply *reply, const struct mq_job_view *job);
 /* `why` empty: the error's own text. */
 void mq_reply_refuse(struct mq_reply *reply, enum mq_error error, mq_slice why);
 

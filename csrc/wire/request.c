@@ -7,7 +7,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 
-enum type { type_u64, type_i32, type_text, type_quote, type_raw, type_flag, type_id, type_ids, type_texts, type_raws, type_items };
+enum type { type_u64, type_i32, type_percent, type_text, type_quote, type_raw, type_flag, type_id, type_ids, type_texts, type_raws, type_items };
 
 struct row {
     const char *snake, *camel;
@@ -288,6 +288,17 @@ static int bind_i32(struct mq_request *request, unsigned field, const struct mq_
     return MQ_OK;
 }
 
+static int bind_percent(struct mq_request *request, unsigned field, const struct mq_json *value)
+{
+    bool negative;
+    uint64_t n;
+    int status = mq_json_integer(value, &negative, &n);
+    if (status == -1)
+        return refuse(request, MQ_E_INVALID, "Invalid: %s must be an integer", rows[field].snake);
+    request->number[field] = negative ? 0 : status == -2 || n > 100 ? 100 : n;
+    return MQ_OK;
+}
+
 int mq_request_id(struct mq_request *request, const struct mq_json *value, enum mq_field field, uint64_t *id)
 {
     bool negative;
@@ -350,6 +361,8 @@ static int bind_field(struct mq_request *request, unsigned field)
         return bind_u64(request, field, value);
     case type_i32:
         return bind_i32(request, field, value);
+    case type_percent:
+        return bind_percent(request, field, value);
     case type_text:
         return bind_text(request, field, value);
     case type_quote:

@@ -12,6 +12,8 @@ enum mq_result_kind {
     MQ_RESULT_IDS,
     MQ_RESULT_COUNT,
     MQ_RESULT_JOB,
+    MQ_RESULT_JOB_STATE,
+    MQ_RESULT_PROGRESS,
     MQ_RESULT_JOBS,
     MQ_RESULT_PAUSED,
     MQ_RESULT_QUEUES,
@@ -30,6 +32,8 @@ struct mq_job_view {
     uint64_t token;         /* of the present delivery; valid if has_token */
     mq_slice unique_key;    /* decoded; valid if has_key */
     mq_slice last_error;    /* quoted as written; p NULL = none */
+    mq_slice message;       /* of the last progress report, quoted as written; p NULL = none */
+    uint8_t progress;       /* 0..100 */
     const char *reason;     /* in the dead-letter queue; else NULL */
     int32_t priority;
     bool has_key, has_token;
@@ -38,6 +42,7 @@ struct mq_job_view {
 struct mq_queue_view {
     mq_slice name_json;
     uint64_t pending, processing, delayed, dlq, completed;
+    uint64_t rate_limit, rate_duration_ms, concurrency; /* 0 = no limit */
     bool paused;
 };
 
