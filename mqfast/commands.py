@@ -5,6 +5,7 @@ Source: the compiled module, so what is printed is what runs.
 """
 
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -55,7 +56,7 @@ COMMANDS: tuple[Command, ...] = tuple(Command(*row) for row in _commands)
 ERRORS: tuple[Error, ...] = tuple(Error(*row) for row in _errors)
 
 
-def _table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
+def _table(head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:
     lines = [head, tuple("---" for _ in head), *rows]
     return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)
 
@@ -75,6 +76,8 @@ def _limits(row: Field) -> str:
         return f"{row.minimum} to 2^64-1" if row.maximum == 2**64 - 1 else f"{row.minimum} to {row.maximum}"
     if row.type == "i32":
         return "-2^31 to 2^31-1"
+    if row.type == "percent":
+        return "clamped to 0..100"
     if row.type == "id":
         return "1 to 2^53-1"
     if row.type in ("text", "quote"):
@@ -86,6 +89,7 @@ _TYPES = {
     "u64": "integer",
     "i32": "integer",
     "id": "integer",
+    "percent": "integer",
     "text": "string",
     "quote": "string",
     "raw": "any JSON",

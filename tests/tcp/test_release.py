@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import random
+
+import pytest
+
 from tests.tcp.client import Client
 from tests.tcp.daemon_process import Daemon
 from tests.tcp.fixtures import Connect, StartDaemon
@@ -36,6 +40,17 @@ def test_a_released_job_goes_before_later_ones_of_its_priority(client: Client, q
     client.ok("RELEASE", ids=list(reversed(order[10:])))
     again = [job["id"] for job in client.ok("PULLB", queue=queue, count=60)["jobs"]]
     assert order[:10] + again == sorted(ids, key=lambda job_id: (-(ids.index(job_id) % 3), job_id))
+
+
+@pytest.mark.parametrize("priorities", [1, 50])
+def test_jobs_that_return_in_any_order_go_back_to_their_places(client: Client, queue: str, priorities: int) -> None:
+    jobs = [{"data": n, "priority": n % priorities} for n in range(500)]
+    client.ok("PUSHB", queue=queue, jobs=jobs)
+    first = [job["id"] for job in client.ok("PULLB", queue=queue, count=500)["jobs"]]
+    for seed in range(3):
+        shuffled = random.Random(seed).sample(first, len(first))
+        assert client.ok("RELEASE", ids=shuffled)["count"] == 500
+        assert [job["id"] for job in client.ok("PULLB", queue=queue, count=500)["jobs"]] == first
 
 
 def test_a_release_with_delay_comes_back_when_the_delay_is_over(client: Client, queue: str) -> None:
