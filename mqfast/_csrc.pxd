@@ -15,6 +15,8 @@ cdef extern from "mqfast.h" nogil:
         size_t max_output
         size_t max_memory
         uint32_t max_deliveries
+        uint64_t result_ttl_ms
+        uint64_t result_max
         uint64_t lease_ms
         int64_t manual_time_ms
         uint64_t seed

@@ -17,6 +17,8 @@ class Engine:
     max_output: unsent answers of a connection past which its commands are not read.
     max_deliveries: lost deliveries after which a job goes to the dead-letter queue.
     lease_ms: how long a leased job is held where the pull does not say.
+    result_ttl_ms: how long a completed job is kept to be looked at.
+    result_max: how many completed jobs are kept at most; 0 keeps none.
     max_memory: memory for jobs past which pushes are refused; 0 is no limit.
     manual_time_ms: the clock stands at this instant until set_time moves it; None: the system's clock.
 
@@ -33,6 +35,8 @@ class Engine:
         max_deliveries: int = 10,
         lease_ms: int = 1800000,
         max_memory: int = 0,
+        result_ttl_ms: int = 3600000,
+        result_max: int = 100000,
         manual_time_ms: int | None = None,
     ) -> None: ...
     def execute(self, line: bytes) -> bytes:

@@ -26,7 +26,8 @@ cdef class Engine:
     cdef int users  # Reactors not yet closed
 
     def __cinit__(self, *, auth_tokens=(), max_line=16 << 20, max_job_bytes=1 << 20, max_output=8 << 20,
-                  max_deliveries=10, lease_ms=1_800_000, max_memory=0, manual_time_ms=None):
+                  max_deliveries=10, lease_ms=1_800_000, max_memory=0, result_ttl_ms=3_600_000,
+                  result_max=100_000, manual_time_ms=None):
         cdef mq_config config
         cdef list tokens = [token.encode() for token in auth_tokens]
         cdef const char **pointers = NULL
@@ -37,6 +38,8 @@ cdef class Engine:
         config.max_output = between("max_output", max_output, 1024, 1 << 40)
         config.max_deliveries = between("max_deliveries", max_deliveries, 1, UINT32_MAX)
         config.lease_ms = between("lease_ms", lease_ms, 1, INT64_MAX)
+        config.result_ttl_ms = between("result_ttl_ms", result_ttl_ms, 0, INT64_MAX)
+        config.result_max = between("result_max", result_max, 0, UINT64_MAX)
         config.max_memory = between("max_memory", max_memory, 0, UINT64_MAX)
         config.version = MQ_VERSION
         if manual_time_ms is not None:

@@ -71,6 +71,8 @@ def _engine(settings: Settings) -> Engine:
         max_output=settings.max_output,
         max_deliveries=settings.max_deliveries,
         lease_ms=settings.lease_ms,
+        result_ttl_ms=settings.result_ttl_ms,
+        result_max=settings.result_max,
         max_memory=settings.max_memory,
     )
 

@@ -281,6 +281,15 @@ class Settings:
         1_800_000,
         "Milliseconds that a leased job is held where the pull does not say; 1800000 is half an hour",
     )
+    result_ttl_ms: int = _row(
+        "RESULT_TTL",
+        _number(0, 366 * 86_400_000, "MS", " (milliseconds)"),
+        3_600_000,
+        "Milliseconds that a completed job and its result are kept to be looked at; 3600000 is an hour",
+    )
+    result_max: int = _row(
+        "RESULT_MAX", _number(0, 1_000_000_000, "N"), 100_000, "Completed jobs kept at most; 0 keeps none"
+    )
     log_level: str = _row(
         "LOG_LEVEL", _choice("debug", "info", "warning", "error"), "warning", "What is logged on stderr"
     )

@@ -182,9 +182,12 @@ struct mq_shard *mq_call_lock(struct mq_call *call, uint64_t hash_or_id)
 
 void mq_call_unlock(struct mq_call *call, struct mq_shard *shard)
 {
+    struct mq_engine *engine = call->engine;
     uint64_t seq = mq_shard_unlock(shard);
     if (seq > call->seq)
         call->seq = seq;
+    if (MQ_UNLIKELY(atomic_load_explicit(&engine->kept, memory_order_relaxed) > engine->config.result_max))
+        mq_engine_trim_done(engine, call->now_ms);
 }
 
 struct mq_queue *mq_call_queue(struct mq_call *call, bool make, struct mq_shard **shard)

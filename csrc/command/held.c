@@ -7,13 +7,14 @@ static bool result_too_large(const struct mq_call *call, size_t n) { return n > 
 enum mq_outcome mq_do_ack(struct mq_call *call)
 {
     struct mq_claim claim = mq_call_claim(call);
+    mq_slice result = mq_call_has(call, MQ_F_RESULT) ? call->request->text[MQ_F_RESULT] : (mq_slice){NULL, 0};
     struct mq_job *job;
-    if (mq_call_has(call, MQ_F_RESULT) && result_too_large(call, call->request->text[MQ_F_RESULT].n))
+    if (result_too_large(call, result.n))
         return mq_refuse(call, MQ_E_PAYLOAD_TOO_LARGE, "Payload too large: result is over MAX_JOB_BYTES");
     struct mq_shard *shard = mq_call_lock(call, claim.id);
     int refusal = mq_decide_find_held_locked(shard, &claim, &job);
     if (MQ_LIKELY(refusal == MQ_DONE))
-        refusal = mq_decide_ack_locked(shard, job, call->now_ms);
+        refusal = mq_decide_ack_locked(shard, job, result, call->now_ms);
     mq_call_unlock(call, shard);
     return mq_answer_job(call, refusal, claim.id);
 }
@@ -98,7 +99,9 @@ static uint64_t release_or_ack_batch(struct mq_call *call, bool ack)
         shard = relock(call, shard, claim.id);
         if (mq_decide_find_held_locked(shard, &claim, &job) != MQ_DONE || result_too_large(call, batch.result.n))
             continue;
-        int refusal = ack ? mq_decide_ack_locked(shard, job, call->now_ms)
+        bool has_result = batch.result.p && batch.result.kind != MQ_JSON_NULL;
+        mq_slice result = has_result ? mq_slice_of(batch.result.p, batch.result.n) : (mq_slice){NULL, 0};
+        int refusal = ack ? mq_decide_ack_locked(shard, job, result, call->now_ms)
                           : mq_decide_release_locked(shard, job, delay, false, call->now_ms);
         count += refusal == MQ_DONE;
     }
@@ -181,6 +184,10 @@ enum mq_outcome mq_do_getprogress(struct mq_call *call)
     struct mq_job *job;
     struct mq_shard *shard = mq_call_lock(call, claim.id);
     int refusal = mq_decide_find_held_locked(shard, &claim, &job);
+    if (refusal == MQ_NO_JOB) { /* a completed one is looked at as long as it is kept */
+        job = mq_slot_job(mq_shard_slot(shard, claim.id), claim.id);
+        refusal = job ? MQ_DONE : MQ_NO_JOB;
+    }
     if (refusal == MQ_DONE) {
         struct mq_job_view view = mq_view_job(job);
         mq_reply_progress(call->reply, &view);

@@ -5,7 +5,8 @@
 static const char *state_of(const struct mq_job *job)
 {
     static const char *const names[] = {
-        [MQ_JOB_READY] = "waiting", [MQ_JOB_DELAYED] = "delayed", [MQ_JOB_ACTIVE] = "active", [MQ_JOB_DEAD] = "failed",
+        [MQ_JOB_READY] = "waiting", [MQ_JOB_DELAYED] = "delayed",  [MQ_JOB_ACTIVE] = "active",
+        [MQ_JOB_DEAD] = "failed",   [MQ_JOB_DONE] = "completed",
     };
     return names[job->state];
 }
@@ -21,6 +22,19 @@ enum mq_outcome mq_do_getjob(struct mq_call *call)
     } else {
         mq_reply_job_state(call->reply, NULL, "unknown");
     }
+    mq_call_unlock(call, shard);
+    return MQ_ANSWERED;
+}
+
+enum mq_outcome mq_do_getresult(struct mq_call *call)
+{
+    uint64_t id = call->request->number[MQ_F_ID];
+    struct mq_shard *shard = mq_call_lock(call, id);
+    const struct mq_job *job = mq_slot_job(mq_shard_slot(shard, id), id);
+    mq_slice result = {NULL, 0};
+    if (job && job->state == MQ_JOB_DONE && job->extra)
+        result = mq_slice_of(job->extra->result, job->extra->result_n);
+    mq_reply_result(call->reply, id, result);
     mq_call_unlock(call, shard);
     return MQ_ANSWERED;
 }

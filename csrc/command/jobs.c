@@ -40,9 +40,15 @@ static int read_push(const struct mq_engine *engine, struct mq_request *request,
     return MQ_OK;
 }
 
-static bool memory_is_full(const struct mq_engine *engine)
+/* What is only kept to be looked at goes first. */
+static bool memory_is_full(struct mq_call *call)
 {
-    return engine->config.max_memory && mq_engine_bytes(engine) >= engine->config.max_memory;
+    struct mq_engine *engine = call->engine;
+    uint64_t limit = engine->config.max_memory;
+    if (MQ_LIKELY(!limit) || mq_engine_bytes(engine) < limit)
+        return false;
+    mq_engine_forget_done(engine, call->now_ms);
+    return mq_engine_bytes(engine) >= limit;
 }
 
 /* Turns a refused push into an error and its text. */
@@ -66,7 +72,7 @@ enum mq_outcome mq_do_push(struct mq_call *call)
     int error = read_push(call->engine, call->request, &push);
     if (MQ_UNLIKELY(error < 0))
         return mq_refuse_request(call, error);
-    if (MQ_UNLIKELY(memory_is_full(call->engine)))
+    if (MQ_UNLIKELY(memory_is_full(call)))
         return mq_refuse(call, MQ_E_OUT_OF_MEMORY, NULL);
     struct mq_queue *queue = mq_call_queue(call, true, &shard);
     int refusal = queue ? mq_decide_push_locked(shard, queue, &push, call->now_ms, &id) : MQ_NO_MEMORY;
@@ -157,7 +163,7 @@ enum mq_outcome mq_do_pushb(struct mq_call *call)
 {
     struct refused refused = {0};
     struct mq_shard *shard;
-    if (memory_is_full(call->engine))
+    if (memory_is_full(call))
         return mq_refuse(call, MQ_E_OUT_OF_MEMORY, NULL);
     struct mq_request *item = mq_alloc(sizeof *item);
     /* room for every id first: once jobs are accepted, the answer must not fail */

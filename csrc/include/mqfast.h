@@ -26,6 +26,8 @@ struct mq_config {
     size_t max_output;       /* bytes a connection may leave unsent before its commands wait */
     size_t max_memory;       /* bytes of all jobs; 0 = no limit */
     uint32_t max_deliveries; /* losses of a held job after which it goes to the dead-letter queue */
+    uint64_t result_ttl_ms;  /* how long a completed job is kept to be looked at */
+    uint64_t result_max;     /* completed jobs kept at most; 0 = none */
     uint64_t lease_ms;       /* of pulls that name none and have no connection */
     int64_t manual_time_ms;  /* >= 0: time stands still there until mq_engine_set_time; -1: real time */
     uint64_t seed;           /* of delivery tokens; 0 = from the system */

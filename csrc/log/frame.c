@@ -9,7 +9,7 @@
 #define HEAD 8u
 #define FIXED (HEAD + FIXED_NUMBERS * 8u + TEXTS * 4u)
 
-enum { FLAG_LOST = 1, FLAG_HAS_KEY = 2, FLAG_PAUSED = 4, FLAG_HAS_ERROR = 8, FLAG_UNSENT = 16 };
+enum { FLAG_LOST = 1, FLAG_HAS_KEY = 2, FLAG_PAUSED = 4, FLAG_HAS_TEXT = 8, FLAG_UNSENT = 16, FLAG_KEEP = 32 };
 
 void mq_frame_init(struct mq_frame *frame)
 {
@@ -52,11 +52,11 @@ static char *put_text(char *o, mq_slice text)
 
 void mq_frame_add(struct mq_frame *frame, const struct mq_record *r)
 {
-    size_t size = FIXED + r->queue.n + r->data.n + r->key.n + r->error.n;
+    size_t size = FIXED + r->queue.n + r->data.n + r->key.n + r->text.n;
     char *start = mq_ring_reserve(&frame->bytes, size), *o = start;
     MQ_ASSERT(start); /* reserved by whoever decided */
     unsigned flags = (r->lost ? FLAG_LOST : 0u) | (r->has_key ? FLAG_HAS_KEY : 0u) | (r->paused ? FLAG_PAUSED : 0u) |
-                     (r->error.p ? FLAG_HAS_ERROR : 0u) | (r->unsent ? FLAG_UNSENT : 0u);
+                     (r->text.p ? FLAG_HAS_TEXT : 0u) | (r->unsent ? FLAG_UNSENT : 0u) | (r->keep ? FLAG_KEEP : 0u);
     o = put32(o, (uint32_t)(size - 4));
     *o++ = (char)r->type;
     *o++ = (char)flags;
@@ -81,7 +81,7 @@ void mq_frame_add(struct mq_frame *frame, const struct mq_record *r)
     o = put_text(o, r->queue);
     o = put_text(o, r->data);
     o = put_text(o, r->key);
-    o = put_text(o, r->error);
+    o = put_text(o, r->text);
     MQ_ASSERT((size_t)(o - start) == size);
     mq_ring_commit(&frame->bytes, size);
     frame->records++;
@@ -126,6 +126,7 @@ bool mq_frame_next(mq_slice *bytes, struct mq_record *r)
         .has_key = flags & FLAG_HAS_KEY,
         .paused = flags & FLAG_PAUSED,
         .unsent = flags & FLAG_UNSENT,
+        .keep = flags & FLAG_KEEP,
     };
     p += 4;
     r->id = get64(&p);
@@ -145,10 +146,10 @@ bool mq_frame_next(mq_slice *bytes, struct mq_record *r)
     r->concurrency = get64(&p);
     r->progress = (uint8_t)get64(&p);
     if (!get_text(&p, end, &r->queue) || !get_text(&p, end, &r->data) || !get_text(&p, end, &r->key) ||
-        !get_text(&p, end, &r->error))
+        !get_text(&p, end, &r->text))
         return false;
-    if (!(flags & FLAG_HAS_ERROR))
-        r->error.p = NULL;
+    if (!(flags & FLAG_HAS_TEXT))
+        r->text.p = NULL;
     *bytes = mq_slice_of(end, bytes->n - 4 - size);
     return true;
 }

@@ -25,6 +25,7 @@ enum mq_record_type { /* numbers are part of the durable format */
     MQ_REC_QUEUE_SET = 11, /* the queue's settings, whole */
     MQ_REC_DLQ_RETRIED = 16,
     MQ_REC_DLQ_PURGED = 17,
+    MQ_REC_TRIMMED = 18,   /* a completed job's record is given up */
 };
 
 enum mq_reason { /* why a job is in the dead-letter queue; numbers are part of the durable format */
@@ -41,6 +42,7 @@ struct mq_record {
     bool lost;      /* RELEASED: counts as a loss */
     bool has_key;   /* PUSHED */
     bool paused;    /* QUEUE_SET */
+    bool keep;      /* ACKED: the job is kept to be looked at */
     bool unsent;    /* RELEASED: the delivery never reached a worker and is not counted */
     uint8_t progress; /* PROGRESS: 0..100 */
     uint16_t slot;
@@ -52,7 +54,7 @@ struct mq_record {
     uint64_t lease_ms;    /* LEASED, EXTENDED; 0 = held by its connection */
     mq_slice queue, data, key; /* PUSHED; queue of QUEUE_SET too */
     uint64_t max_attempts, backoff_ms, max_backoff_ms, ttl_ms, timeout_ms; /* PUSHED */
-    mq_slice error;       /* RETRIED, DEAD; PROGRESS: its message; quoted as written; p NULL = none */
+    mq_slice text;        /* RETRIED, DEAD: the error; PROGRESS: the message; ACKED: the result; as written; p NULL = none */
     uint64_t rate_limit, rate_duration_ms; /* QUEUE_SET: jobs a duration; 0 = no limit */
     uint64_t concurrency;                  /* QUEUE_SET: jobs held at most; 0 = no limit */
 
@@ -60,8 +62,8 @@ struct mq_record {
     struct mq_queue *queue_hint;
     struct mq_job *job_hint;       /* PUSHED: already built, apply takes it over */
     struct mq_holder *holder_hint; /* LEASED by a connection */
-    struct mq_extra *extra_hint;   /* RETRIED, DEAD, PROGRESS: for a job that has none; apply takes it over */
-    char *text_hint;               /* a copy of `error`; apply takes it over */
+    struct mq_extra *extra_hint;   /* RETRIED, DEAD, PROGRESS, ACKED: for a job that has none; apply takes it over */
+    char *text_hint;               /* a copy of `text`; apply takes it over */
 };
 
 #endif

@@ -98,14 +98,14 @@ static struct mq_extra *extra_of(struct mq_job *job, const struct mq_record *rec
 static void set_text(char **text, uint32_t *text_n, const struct mq_record *record)
 {
     mq_free(*text);
-    *text = record->text_hint ? record->text_hint : mq_text_copy(record->error);
-    MQ_ASSERT(*text || !record->error.n);
-    *text_n = (uint32_t)record->error.n;
+    *text = record->text_hint ? record->text_hint : mq_text_copy(record->text);
+    MQ_ASSERT(*text || !record->text.n);
+    *text_n = (uint32_t)record->text.n;
 }
 
 static void set_error(struct mq_job *job, const struct mq_record *record)
 {
-    if (!record->error.p)
+    if (!record->text.p)
         return;
     struct mq_extra *extra = extra_of(job, record);
     set_text(&extra->error, &extra->error_n, record);
@@ -206,6 +206,7 @@ static void apply_dead(struct mq_shard *shard, const struct mq_record *record)
     struct mq_extra *extra = extra_of(job, record);
     extra->reason = record->reason;
     job->state = MQ_JOB_DEAD;
+    job->ended_ms = record->at_ms;
     mq_list_append(&queue->dead, &extra->dead);
     queue->dead_n++;
     shard->counts.dead++;
@@ -238,10 +239,35 @@ static void apply_ended(struct mq_shard *shard, const struct mq_record *record)
         end_hold(shard, job);
     else
         end_waiting(shard, job);
-    if (record->type == MQ_REC_ACKED) {
-        job->queue->completed++;
-        shard->counts.completed++;
+    end_job(shard, job);
+}
+
+static void apply_acked(struct mq_shard *shard, const struct mq_record *record)
+{
+    struct mq_job *job = job_of(shard, record);
+    end_hold(shard, job);
+    job->queue->completed++;
+    shard->counts.completed++;
+    if (!record->keep) {
+        end_job(shard, job);
+        return;
     }
+    mq_queue_key_drop(job->queue, job);
+    if (record->text.p) {
+        struct mq_extra *extra = extra_of(job, record);
+        set_text(&extra->result, &extra->result_n, record);
+    }
+    job->state = MQ_JOB_DONE;
+    job->ended_ms = record->at_ms;
+    mq_list_append(&shard->done, &job->at.done);
+    atomic_fetch_add_explicit(&shard->done_n, 1, memory_order_relaxed);
+}
+
+static void apply_trimmed(struct mq_shard *shard, const struct mq_record *record)
+{
+    struct mq_job *job = job_of(shard, record);
+    mq_list_remove(&job->at.done);
+    atomic_fetch_sub_explicit(&shard->done_n, 1, memory_order_relaxed);
     end_job(shard, job);
 }
 
@@ -250,6 +276,7 @@ static void apply_dlq_retried(struct mq_shard *shard, const struct mq_record *re
     struct mq_job *job = job_of(shard, record);
     end_dead(shard, job);
     job->attempts = job->deliveries = job->losses = 0;
+    job->ended_ms = 0;
     if (job->has_key)
         mq_queue_key_hold(job->queue, job);
     wait_until(shard, job, record->run_at_ms, record->at_ms);
@@ -302,7 +329,13 @@ void mq_apply_locked(struct mq_shard *shard, const struct mq_record *record)
     case MQ_REC_RELEASED:
         apply_released(shard, record);
         break;
-    case MQ_REC_ACKED: case MQ_REC_EXPIRED: case MQ_REC_CANCELLED:
+    case MQ_REC_ACKED:
+        apply_acked(shard, record);
+        break;
+    case MQ_REC_TRIMMED:
+        apply_trimmed(shard, record);
+        break;
+    case MQ_REC_EXPIRED: case MQ_REC_CANCELLED:
         apply_ended(shard, record);
         break;
     case MQ_REC_QUEUE_SET:

@@ -27,7 +27,7 @@ static int reserve_ready(struct mq_queue *queue)
 /* Builds what a record's text and the job's extra need. */
 static int reserve_text(const struct mq_job *job, bool needs_extra, mq_slice text, struct mq_record *record)
 {
-    record->error = text;
+    record->text = text;
     if (text.n && !(record->text_hint = mq_text_copy(text)))
         return MQ_NO_MEMORY;
     if (needs_extra && !job->extra && !(record->extra_hint = mq_extra_create())) {
@@ -152,7 +152,7 @@ struct mq_job *mq_decide_lease_locked(struct mq_shard *shard, struct mq_queue *q
 int mq_decide_find_held_locked(struct mq_shard *shard, const struct mq_claim *claim, struct mq_job **job)
 {
     struct mq_job *found = mq_slot_job(mq_shard_slot(shard, claim->id), claim->id);
-    if (!found)
+    if (!found || found->state == MQ_JOB_DONE)
         return MQ_NO_JOB;
     bool held = found->state == MQ_JOB_ACTIVE;
     if (claim->has_token && found->state != MQ_JOB_DEAD &&
@@ -171,12 +171,42 @@ static inline void after_hold(struct mq_shard *shard, struct mq_queue *queue, in
         mq_shard_serve_locked(shard, queue, now_ms);
 }
 
-int mq_decide_ack_locked(struct mq_shard *shard, struct mq_job *job, int64_t now_ms)
+unsigned mq_decide_trim_locked(struct mq_shard *shard, int64_t now_ms)
+{
+    struct mq_list *node = mq_list_first(&shard->done);
+    if (!node || reserve_frame(shard, 0) < 0)
+        return 0;
+    struct mq_record record = about(mq_list_entry(node, struct mq_job, at.done), MQ_REC_TRIMMED, now_ms);
+    mq_shard_emit_locked(shard, &record);
+    atomic_fetch_sub_explicit(shard->kept, 1, memory_order_relaxed);
+    return 1;
+}
+
+/* Makes room for one more completed job. At the bound this shard's oldest goes, if the shard has its share; if not, there
+ * is one too many for a moment, and the caller, who then holds no lock, has one of another shard given up. */
+static void make_room_for_done(struct mq_shard *shard, int64_t now_ms)
+{
+    uint64_t most = shard->config->result_max, kept = atomic_load_explicit(shard->kept, memory_order_relaxed);
+    struct mq_list *node = mq_list_first(&shard->done);
+    if (kept < most || !node || atomic_load_explicit(&shard->done_n, memory_order_relaxed) < most / MQ_SHARDS) {
+        atomic_fetch_add_explicit(shard->kept, 1, memory_order_relaxed);
+        return;
+    }
+    __builtin_prefetch(mq_list_entry(node->next, struct mq_job, at.done)); /* the next to go: cold by now */
+    struct mq_record record = about(mq_list_entry(node, struct mq_job, at.done), MQ_REC_TRIMMED, now_ms);
+    mq_shard_emit_locked(shard, &record);
+}
+
+int mq_decide_ack_locked(struct mq_shard *shard, struct mq_job *job, mq_slice result, int64_t now_ms)
 {
     struct mq_queue *queue = job->queue;
-    if (reserve_frame(shard, 0) < 0)
-        return MQ_NO_MEMORY;
     struct mq_record record = about(job, MQ_REC_ACKED, now_ms);
+    bool keep = shard->config->result_max > 0;
+    if (reserve_frame(shard, result.n) < 0 || (keep && reserve_text(job, result.p != NULL, result, &record) < 0))
+        return MQ_NO_MEMORY;
+    record.keep = keep;
+    if (keep)
+        make_room_for_done(shard, now_ms);
     mq_shard_emit_locked(shard, &record);
     after_hold(shard, queue, now_ms);
     return MQ_DONE;
@@ -272,7 +302,7 @@ int mq_decide_release_locked(struct mq_shard *shard, struct mq_job *job, uint64_
 int mq_decide_cancel_locked(struct mq_shard *shard, uint64_t id, int64_t now_ms)
 {
     struct mq_job *job = mq_slot_job(mq_shard_slot(shard, id), id);
-    if (!job || job->state == MQ_JOB_DEAD)
+    if (!job || job->state == MQ_JOB_DEAD || job->state == MQ_JOB_DONE)
         return MQ_NO_JOB;
     if (reserve_frame(shard, 0) < 0)
         return MQ_NO_MEMORY;
@@ -340,7 +370,7 @@ struct mq_queue_settings mq_queue_settings_of(const struct mq_queue *queue)
 static int lose(struct mq_shard *shard, struct mq_job *job, enum mq_reason reason, int64_t now_ms)
 {
     struct mq_queue *queue = job->queue;
-    if (job->losses + 1 >= shard->max_deliveries && bury(shard, job, reason, (mq_slice){NULL, 0}, now_ms) == MQ_DONE) {
+    if (job->losses + 1 >= shard->config->max_deliveries && bury(shard, job, reason, (mq_slice){NULL, 0}, now_ms) == MQ_DONE) {
         after_hold(shard, queue, now_ms);
         return MQ_DONE;
     }

@@ -52,7 +52,10 @@ struct mq_claim {
 /* The held job, or a refusal. */
 int mq_decide_find_held_locked(struct mq_shard *shard, const struct mq_claim *claim, struct mq_job **job);
 
-int mq_decide_ack_locked(struct mq_shard *shard, struct mq_job *job, int64_t now_ms);
+/* `result` JSON as written, p NULL = none. The job is kept to be looked at, within RESULT_MAX. */
+int mq_decide_ack_locked(struct mq_shard *shard, struct mq_job *job, mq_slice result, int64_t now_ms);
+/* Gives up the oldest kept job of this shard. 1, or 0: there is none, or no memory to say so. */
+unsigned mq_decide_trim_locked(struct mq_shard *shard, int64_t now_ms);
 /* `error` quoted, p NULL = none. */
 int mq_decide_fail_locked(struct mq_shard *shard, struct mq_job *job, mq_slice error, bool unrecoverable, int64_t now_ms);
 /* `unsent`: the delivery never reached anybody and does not count. */

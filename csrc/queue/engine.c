@@ -12,6 +12,8 @@ void mq_config_init(struct mq_config *config)
         .max_job_bytes = 1u << 20,
         .max_output = 8u << 20,
         .max_deliveries = 10,
+        .result_ttl_ms = 3600000,
+        .result_max = 100000,
         .lease_ms = 1800000,
         .manual_time_ms = -1,
         .version = "0",
@@ -52,6 +54,7 @@ struct mq_engine *mq_engine_open(const struct mq_config *config, struct mq_log *
         return NULL;
     }
     engine->config.auth_tokens = NULL;
+    atomic_init(&engine->kept, 0);
     if (!seed && getrandom(&seed, sizeof seed, 0) != sizeof seed)
         seed = (uint64_t)(uintptr_t)engine; /* tokens are still unique, only less surprising */
     if (config->manual_time_ms >= 0)
@@ -59,7 +62,7 @@ struct mq_engine *mq_engine_open(const struct mq_config *config, struct mq_log *
     else
         mq_clock_init_real(&engine->clock);
     for (unsigned i = 0; i < MQ_SHARDS; i++)
-        mq_shard_init(&engine->shards[i], i, seed, config->max_deliveries, log);
+        mq_shard_init(&engine->shards[i], i, seed, log, &engine->config, &engine->kept);
     engine->log = log;
     return engine;
 }
@@ -109,6 +112,39 @@ uint64_t mq_engine_bytes(const struct mq_engine *engine)
     for (unsigned i = 0; i < MQ_SHARDS; i++)
         bytes += atomic_load_explicit(&engine->shards[i].bytes_seen, memory_order_relaxed);
     return bytes;
+}
+
+static struct mq_shard *shard_with_most_done(struct mq_engine *engine)
+{
+    struct mq_shard *most = &engine->shards[0];
+    for (unsigned i = 1; i < MQ_SHARDS; i++)
+        if (atomic_load_explicit(&engine->shards[i].done_n, memory_order_relaxed) >
+            atomic_load_explicit(&most->done_n, memory_order_relaxed))
+            most = &engine->shards[i];
+    return most;
+}
+
+void mq_engine_trim_done(struct mq_engine *engine, int64_t now_ms)
+{
+    while (atomic_load_explicit(&engine->kept, memory_order_relaxed) > engine->config.result_max) {
+        struct mq_shard *shard = shard_with_most_done(engine);
+        mq_shard_lock(shard, now_ms);
+        unsigned trimmed = mq_decide_trim_locked(shard, now_ms);
+        mq_shard_unlock(shard);
+        if (!trimmed)
+            return; /* another thread was faster, or there is no memory: the next ACK tries again */
+    }
+}
+
+void mq_engine_forget_done(struct mq_engine *engine, int64_t now_ms)
+{
+    for (unsigned i = 0; i < MQ_SHARDS; i++) {
+        struct mq_shard *shard = &engine->shards[i];
+        mq_shard_lock(shard, now_ms);
+        while (mq_decide_trim_locked(shard, now_ms))
+            ;
+        mq_shard_unlock(shard);
+    }
 }
 
 void mq_engine_lose_holder(struct mq_engine *engine, struct mq_holder *holder, int64_t now_ms)

@@ -11,6 +11,7 @@ struct mq_engine {
     struct mq_clock clock;
     struct mq_config config; /* without its tokens */
     char **tokens;           /* config.auth_token_n of them */
+    _Alignas(64) _Atomic uint64_t kept; /* completed jobs kept, over all shards */
     struct mq_log *log;
     const void *tables;      /* command/'s lookup tables */
     /* Called by mq_engine_set_time after the time moved; NULL = nobody sleeps. */
@@ -28,6 +29,11 @@ static inline struct mq_shard *mq_engine_shard(struct mq_engine *engine, uint64_
 
 /* Bytes of all jobs. */
 uint64_t mq_engine_bytes(const struct mq_engine *engine);
+
+/* Brings the number of kept completed jobs back to its bound, from the shards that have most. No lock may be held. */
+void mq_engine_trim_done(struct mq_engine *engine, int64_t now_ms);
+/* Gives up all kept completed jobs: memory is short. No lock may be held. */
+void mq_engine_forget_done(struct mq_engine *engine, int64_t now_ms);
 
 /* The connection behind this holder is gone: everything it holds is lost. No lock may be held. */
 void mq_engine_lose_holder(struct mq_engine *engine, struct mq_holder *holder, int64_t now_ms);

@@ -64,6 +64,7 @@ void mq_extra_free(struct mq_extra *extra)
         return;
     mq_free(extra->error);
     mq_free(extra->message);
+    mq_free(extra->result);
     mq_free(extra);
 }
 

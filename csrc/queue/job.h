@@ -18,15 +18,16 @@ struct mq_holder;
 #define MQ_TIME_MAX_MS 9007199254740991 /* saturated times end here */
 #define MQ_NEVER INT64_MAX
 
-enum mq_job_state { MQ_JOB_NEW, MQ_JOB_READY, MQ_JOB_DELAYED, MQ_JOB_ACTIVE, MQ_JOB_DEAD };
+enum mq_job_state { MQ_JOB_NEW, MQ_JOB_READY, MQ_JOB_DELAYED, MQ_JOB_ACTIVE, MQ_JOB_DEAD, MQ_JOB_DONE };
 
-/* What a job has after its first failure or progress report: freed with the job. */
+/* What a job has after its first failure, progress report or result: freed with the job. */
 struct mq_extra {
     struct mq_job *job;  /* whose extra this is */
     struct mq_list dead; /* in queue->dead while in the dead-letter queue */
     char *error;         /* the last one, quoted as written; NULL = none */
     char *message;       /* of the last progress report, quoted as written; NULL = none */
-    uint32_t error_n, message_n;
+    char *result;        /* DONE: JSON as written; NULL = none */
+    uint32_t error_n, message_n, result_n;
     uint8_t reason;      /* enum mq_reason; valid in the dead-letter queue */
     uint8_t progress;    /* 0..100 */
 };
@@ -55,12 +56,14 @@ struct mq_job {
     struct mq_queue *queue;
     int64_t run_at_ms, created_ms;
     int64_t started_ms; /* of the last delivery; 0 before the first */
+    int64_t ended_ms;   /* DONE, DEAD: since when; else 0 */
     int32_t priority;
     uint32_t attempts, deliveries, losses;
     union {
         struct mq_list lane;  /* READY and in_lane: among those of its priority */
         uint32_t heap_index;  /* READY otherwise: in queue->ready.heap; DELAYED: in queue->delayed */
         struct mq_hold *hold; /* ACTIVE */
+        struct mq_list done;  /* DONE: in shard->done */
     } at;
     struct mq_extra *extra; /* NULL before the first failure or progress report */
     uint32_t data_n;

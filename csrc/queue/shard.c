@@ -4,7 +4,8 @@
 #include "base/hash.h"
 #include "queue/decide.h"
 
-int mq_shard_init(struct mq_shard *shard, unsigned number, uint64_t seed, uint32_t max_deliveries, struct mq_log *log)
+void mq_shard_init(struct mq_shard *shard, unsigned number, uint64_t seed, struct mq_log *log, const struct mq_config *config,
+                   _Atomic uint64_t *kept)
 {
     memset(shard, 0, sizeof *shard);
     mq_mutex_init(&shard->mutex);
@@ -17,13 +18,14 @@ int mq_shard_init(struct mq_shard *shard, unsigned number, uint64_t seed, uint32
     mq_list_init(&shard->delivered);
     shard->log = log;
     shard->number = number;
-    shard->max_deliveries = max_deliveries;
+    shard->config = config;
+    shard->kept = kept;
+    mq_list_init(&shard->done);
     shard->token_state = mq_hash_u64(seed + number * 0x9E3779B97F4A7C15u);
     for (unsigned i = 0; i < MQ_SLOTS_A_SHARD; i++)
         mq_slot_init(&shard->slots[i], (uint16_t)(i * MQ_SHARDS + number));
     atomic_init(&shard->due_ms, MQ_NEVER);
     atomic_init(&shard->bytes_seen, 0);
-    return 0;
 }
 
 void mq_shard_close(struct mq_shard *shard)
@@ -52,11 +54,22 @@ static inline int64_t top_time(const struct mq_heap *heap)
     return heap->n ? (int64_t)heap->entries[0].high : MQ_NEVER;
 }
 
+/* When the oldest of the completed jobs has been kept long enough. */
+static inline int64_t done_due(const struct mq_shard *shard)
+{
+    if (mq_list_empty(&shard->done))
+        return MQ_NEVER;
+    const struct mq_job *oldest = mq_list_entry(shard->done.next, struct mq_job, at.done);
+    return mq_time_add(oldest->ended_ms, shard->config->result_ttl_ms);
+}
+
 static inline int64_t next_due(const struct mq_shard *shard)
 {
     int64_t due = top_time(&shard->due), deadline = top_time(&shard->deadlines), ttl = top_time(&shard->ttls);
     due = deadline < due ? deadline : due;
-    return ttl < due ? ttl : due;
+    due = ttl < due ? ttl : due;
+    int64_t done = done_due(shard);
+    return done < due ? done : due;
 }
 
 void mq_shard_lock(struct mq_shard *shard, int64_t now_ms)
@@ -171,6 +184,8 @@ unsigned mq_shard_run_due_locked(struct mq_shard *shard, int64_t now_ms, unsigne
             done += mq_decide_deadline_locked(shard, mq_heap_top(&shard->deadlines)->item, now_ms);
         if (top_time(&shard->ttls) <= now_ms)
             done += mq_decide_expire_locked(shard, (struct mq_job *)mq_heap_top(&shard->ttls)->item - 1, now_ms);
+        if (done_due(shard) <= now_ms)
+            done += mq_decide_trim_locked(shard, now_ms);
         if (done == before)
             break; /* nothing is due, or there is no memory to do it now */
     }

@@ -2,7 +2,8 @@
  *
  * Everything reachable from a shard is guarded by its mutex; functions that need it end in _locked. A thread holds at most
  * one shard's mutex. Three heaps tell when the shard needs attention next: `due` (queues, by their first delayed job or next token of
- * a rate limit that a waiter needs), `deadlines` (holds, by the end of lease or timeout), `ttls` (jobs not yet pulled). The earliest of them is published in
+ * a rate limit that a waiter needs), `deadlines` (holds, by the end of lease or timeout), `ttls` (jobs not yet pulled); and the list
+ * `done` (completed jobs, kept for a while). The earliest of them is published in
  * `due_ms`, which anyone may read without the mutex; `on_due` tells whoever sleeps that it came nearer.
  */
 #ifndef MQ_SHARD_H
@@ -11,6 +12,7 @@
 #include "base/mem.h"
 #include "base/sync.h"
 #include "log/log.h"
+#include "mqfast.h"
 #include "queue/slot.h"
 
 #include <stdatomic.h>
@@ -36,7 +38,10 @@ struct mq_shard {
     struct mq_log *log;
     struct mq_frame frame;
     struct mq_list delivered; /* waiters to be sent off when the lock is given back */
-    uint32_t max_deliveries;
+    const struct mq_config *config; /* the engine's */
+    _Atomic uint64_t *kept;         /* the engine's count of completed jobs kept */
+    struct mq_list done;            /* this shard's of them, oldest first, by job->at.done */
+    _Atomic uint64_t done_n;        /* how many; changed under the mutex, read without it */
     unsigned number;
     struct mq_slot slots[MQ_SLOTS_A_SHARD];
 
@@ -46,7 +51,8 @@ struct mq_shard {
     void *on_due_context;
 };
 
-int mq_shard_init(struct mq_shard *shard, unsigned number, uint64_t seed, uint32_t max_deliveries, struct mq_log *log);
+void mq_shard_init(struct mq_shard *shard, unsigned number, uint64_t seed, struct mq_log *log, const struct mq_config *config,
+                   _Atomic uint64_t *kept);
 void mq_shard_close(struct mq_shard *shard);
 
 /* Locks, and first does what is due by now, so that what the caller sees is as of now. */

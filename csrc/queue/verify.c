@@ -11,14 +11,19 @@ static void check_heap(const struct mq_heap *heap)
     }
 }
 
-static void check_job(const struct mq_job *job, struct mq_counts *counts)
+struct found {
+    struct mq_counts counts;
+    uint64_t done;
+};
+
+static void check_job(const struct mq_job *job, struct found *found)
 {
     const struct mq_queue *queue = job->queue;
     const struct mq_options *options = mq_job_options(job);
     MQ_ASSERT(queue->known);
     MQ_ASSERT(job->id % MQ_SLOTS == queue->slot->number);
     MQ_ASSERT(job->id / MQ_SLOTS <= queue->slot->counter);
-    MQ_ASSERT(job->key_held == (job->has_key && job->state != MQ_JOB_DEAD));
+    MQ_ASSERT(job->key_held == (job->has_key && job->state != MQ_JOB_DEAD && job->state != MQ_JOB_DONE));
     if (job->key_held)
         MQ_ASSERT(mq_queue_key_find(queue, mq_job_key(job)) == job);
     if (options && options->ttl_index != MQ_HEAP_NONE)
@@ -26,19 +31,22 @@ static void check_job(const struct mq_job *job, struct mq_counts *counts)
     switch ((enum mq_job_state)job->state) {
     case MQ_JOB_READY:
         MQ_ASSERT(job->in_lane || queue->ready.heap.entries[job->at.heap_index].item == job);
-        counts->ready++;
+        found->counts.ready++;
         break;
     case MQ_JOB_DELAYED:
         MQ_ASSERT(queue->delayed.entries[job->at.heap_index].item == job);
-        counts->delayed++;
+        found->counts.delayed++;
         break;
     case MQ_JOB_ACTIVE:
         MQ_ASSERT(job->at.hold->job == job);
-        counts->active++;
+        found->counts.active++;
         break;
     case MQ_JOB_DEAD:
         MQ_ASSERT(job->extra && job->extra->job == job);
-        counts->dead++;
+        found->counts.dead++;
+        break;
+    case MQ_JOB_DONE:
+        found->done++;
         break;
     case MQ_JOB_NEW:
         MQ_ASSERT(!"a job in no state");
@@ -79,7 +87,8 @@ static void check_equal(const struct mq_counts *a, const struct mq_counts *b)
 
 void mq_shard_check_locked(struct mq_shard *shard)
 {
-    struct mq_counts by_job = {0}, by_queue = {0};
+    struct mq_counts by_queue = {0};
+    struct found by_job = {0};
     uint64_t bytes = 0;
     for (unsigned i = 0; i < MQ_SLOTS_A_SHARD; i++) {
         const struct mq_page *page;
@@ -100,7 +109,8 @@ void mq_shard_check_locked(struct mq_shard *shard)
     check_heap(&shard->due);
     check_heap(&shard->deadlines);
     check_heap(&shard->ttls);
-    check_equal(&by_job, &shard->counts);
+    check_equal(&by_job.counts, &shard->counts);
+    MQ_ASSERT(by_job.done == atomic_load(&shard->done_n));
     check_equal(&by_queue, &shard->counts);
     MQ_ASSERT(by_queue.completed == shard->counts.completed);
     MQ_ASSERT(bytes == shard->bytes);

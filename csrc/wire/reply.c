@@ -328,6 +328,15 @@ void mq_reply_progress(struct mq_reply *reply, const struct mq_job_view *job)
     finish(reply, PUT(o, "}"));
 }
 
+void mq_reply_result(struct mq_reply *reply, uint64_t id, mq_slice result)
+{
+    char *o = room(reply, 64 + result.n);
+    if (!o)
+        return;
+    o = put_number(PUT(o, "{\"ok\":true,\"id\":"), id);
+    finish(reply, put_text_or_null(PUT(o, ",\"result\":"), result));
+}
+
 /* --- lists --- */
 
 void mq_reply_list(struct mq_reply *reply, enum mq_result_kind kind)

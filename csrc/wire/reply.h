@@ -38,6 +38,8 @@ void mq_reply_job(struct mq_reply *reply, const struct mq_job_view *job); /* NUL
 /* `state` as GETJOB names it; job NULL: job:null */
 void mq_reply_job_state(struct mq_reply *reply, const struct mq_job_view *job, const char *state);
 void mq_reply_progress(struct mq_reply *reply, const struct mq_job_view *job);
+/* `result` JSON as written, p NULL: null */
+void mq_reply_result(struct mq_reply *reply, uint64_t id, mq_slice result);
 /* `why` empty: the error's own text. */
 void mq_reply_refuse(struct mq_reply *reply, enum mq_error error, mq_slice why);
 

@@ -212,6 +212,60 @@ def test_concurrency_counts_what_is_held_already_and_is_freed_by_every_end(mq: C
     assert len(mq.ok("PULLB", queue="q", count=5, timeout=0)["jobs"]) == 5
 
 
+def test_a_completed_job_is_kept_for_its_time_with_its_result(mq: Clocked) -> None:
+    id = mq.ok("PUSH", queue="q", data={"n": 1}, unique_key="k")["id"]
+    assert mq.pull() is not None
+    mq.ok("PROGRESS", id=id, progress=90, message="nearly")
+    mq.ok("ACK", id=id, result={"sum": [1, 2]})
+    mq.ok("PUSH", queue="q", data=2, unique_key="k")
+    assert mq("ACK", id=id)["error"] == f"Job {id} not found"
+    assert mq("CANCEL", id=id)["error"] == f"Job {id} not found"
+    mq.forward(3_599_999)
+    assert mq.state(id) == "completed"
+    assert mq.ok("GETRESULT", id=id)["result"] == {"sum": [1, 2]}
+    assert mq.ok("GETPROGRESS", id=id)["progress"] == {"id": id, "progress": 90, "message": "nearly"}
+    mq.forward(1)
+    assert mq.state(id) == "unknown"
+    assert mq.ok("GETRESULT", id=id)["result"] is None
+    assert mq.ok("STATS")["completed"] == 1
+
+
+def test_completed_jobs_are_kept_up_to_a_number_the_oldest_going_first() -> None:
+    mq = Clocked(result_max=3)
+    ids = mq.ok("PUSHB", queue="q", jobs=[{"data": n} for n in range(10)])["ids"]
+    mq.ok("PULLB", queue="q", count=10)
+    mq.ok("ACKB", ids=ids, results=[{"r": n} if n % 2 else None for n in range(10)])
+    assert [mq.state(id) for id in ids] == ["unknown"] * 7 + ["completed"] * 3
+    assert [mq.ok("GETRESULT", id=id)["result"] for id in ids[6:]] == [None, {"r": 7}, None, {"r": 9}]
+    assert mq.ok("LISTQUEUES")["queues"][0]["completed"] == 10
+
+
+def test_no_completed_job_is_kept_when_none_may_be() -> None:
+    mq = Clocked(result_max=0)
+    id = mq.ok("PUSH", queue="q", data=1)["id"]
+    mq.pull()
+    mq.ok("ACK", id=id, result=5)
+    assert mq.state(id) == "unknown"
+
+
+def test_kept_jobs_give_way_when_memory_is_full() -> None:
+    mq = Clocked(max_memory=100_000)
+    for _ in range(300):
+        id = mq.ok("PUSH", queue="q", data="x" * 1000)["id"]
+        mq.pull()
+        mq.ok("ACK", id=id)
+    waiting = 0
+    while (answer := mq("PUSH", queue="q", data="x" * 1000))["ok"]:
+        waiting += 1
+    assert waiting > 80
+    assert answer["code"] == "out_of_memory"
+    assert answer["retryable"]
+    job = mq.pull()
+    assert job is not None
+    mq.ok("ACK", id=job["id"])
+    mq.ok("PUSH", queue="q", data="x" * 1000)
+
+
 class Worker:
     def __init__(self, port: int) -> None:
         self.socket = socket.create_connection(("127.0.0.1", port), timeout=20)
