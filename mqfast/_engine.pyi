@@ -82,7 +82,8 @@ class Reactors:
         """
 
     def close(self) -> None:
-        """Close every socket and free everything. Only once no thread is in run(); may be repeated."""
+        """Close every socket and free everything. May be repeated. Raises ValueError while a thread is in
+        run()."""
 
     @property
     def connections(self) -> int:

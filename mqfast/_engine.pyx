@@ -108,6 +108,7 @@ cdef class Reactors:
     cdef mq_net *c
     cdef Engine engine
     cdef unsigned count
+    cdef int running  # threads in run()
 
     def __cinit__(self, Engine engine not None, count):
         self.count = between("count", count, 1, 64)
@@ -135,8 +136,10 @@ cdef class Reactors:
         cdef int status
         if index >= self.count:
             raise ValueError(f"index must be from 0 to {self.count - 1}, not {index}")
+        self.running += 1
         with nogil:
             status = mq_net_run(c, index)
+        self.running -= 1
         if status < 0:
             raise os_error(-status)
 
@@ -146,6 +149,8 @@ cdef class Reactors:
             mq_net_stop(c, force)
 
     def close(self):
+        if self.running:
+            raise ValueError("stop the reactors first")
         mq_net_free(self.c)
         self.c = NULL
         if self.engine is not None:

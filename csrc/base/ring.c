@@ -5,7 +5,7 @@
 void mq_ring_close(struct mq_ring *ring)
 {
     mq_free(ring->mem);
-    mq_ring_init(ring);
+    mq_ring_init_sized(ring, ring->first_cap);
 }
 
 int mq_ring_make_room(struct mq_ring *ring, size_t n)
@@ -18,7 +18,7 @@ int mq_ring_make_room(struct mq_ring *ring, size_t n)
         ring->tail = used;
         return 0;
     }
-    size_t cap = ring->cap ? ring->cap : MQ_RING_BYTES;
+    size_t cap = ring->cap ? ring->cap : ring->first_cap;
     while (cap - used < n || (ring->mem && cap == ring->cap)) {
         if (cap > SIZE_MAX / 4)
             return -1;
@@ -31,6 +31,6 @@ int mq_ring_make_room(struct mq_ring *ring, size_t n)
     if (used)
         memcpy(mem, ring->mem + ring->head, used);
     mq_free(ring->mem);
-    *ring = (struct mq_ring){.mem = mem, .head = 0, .tail = used, .cap = cap};
+    *ring = (struct mq_ring){.mem = mem, .head = 0, .tail = used, .cap = cap, .first_cap = ring->first_cap};
     return 0;
 }

@@ -22,9 +22,15 @@ struct mq_ring {
     char *mem;        /* NULL until the first reserve */
     size_t head, tail; /* the bytes are mem[head..tail) */
     size_t cap;       /* without the slack */
+    size_t first_cap; /* of its first block */
 };
 
-static inline void mq_ring_init(struct mq_ring *ring) { *ring = (struct mq_ring){0}; }
+static inline void mq_ring_init_sized(struct mq_ring *ring, size_t first_cap)
+{
+    *ring = (struct mq_ring){.first_cap = first_cap};
+}
+
+static inline void mq_ring_init(struct mq_ring *ring) { mq_ring_init_sized(ring, MQ_RING_BYTES); }
 void mq_ring_close(struct mq_ring *ring);
 
 /* The slow part of reserve: slides or grows. 0, or -1 when there is no memory (the contents are kept). */

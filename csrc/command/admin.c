@@ -14,7 +14,8 @@ static enum mq_outcome set_queue(struct mq_call *call, void change(struct mq_que
 {
     struct mq_shard *shard;
     int refusal = MQ_DONE;
-    struct mq_queue *queue = mq_call_queue(call, !clear, &shard);
+    bool full = !clear && mq_call_memory_room(call) == 0; /* then only queues that exist are set */
+    struct mq_queue *queue = mq_call_queue(call, !clear && !full, &shard);
     if (queue) {
         struct mq_queue_settings before = mq_queue_settings_of(queue), settings = before;
         change(&settings, call->request);

@@ -41,24 +41,44 @@ static enum mq_outcome retry_one(struct mq_call *call, uint64_t id)
     return MQ_ANSWERED;
 }
 
+/* Retries a slice of the dead-letter queue, from the job behind *after on (0 = the oldest). A job whose unique key is in use
+ * by now stays, and *after becomes its id. Returns how many were looked at. */
+static unsigned retry_slice(struct mq_call *call, struct mq_shard *shard, struct mq_queue *queue, uint64_t *after,
+                            uint64_t *retried)
+{
+    struct mq_job *stayed = *after ? mq_slot_job(queue->slot, *after) : NULL;
+    bool still_there = stayed && stayed->queue == queue && stayed->state == MQ_JOB_DEAD;
+    struct mq_list *node = still_there ? stayed->extra->dead.next : queue->dead.next;
+    unsigned n = 0;
+    for (; n < SLICE && node != &queue->dead; n++) {
+        struct mq_job *job = mq_list_entry(node, struct mq_extra, dead)->job;
+        node = node->next;
+        if (mq_decide_retry_dead_locked(shard, job, call->now_ms) == MQ_DONE)
+            ++*retried;
+        else
+            *after = job->id;
+    }
+    mq_shard_serve_locked(shard, queue, call->now_ms);
+    return n;
+}
+
 enum mq_outcome mq_do_retrydlq(struct mq_call *call)
 {
-    struct mq_shard *shard;
-    uint64_t count = 0;
+    uint64_t retried = 0, after = 0, left = UINT64_MAX;
     if (mq_call_has(call, MQ_F_ID))
         return retry_one(call, call->request->number[MQ_F_ID]);
-    struct mq_queue *queue = mq_call_queue(call, false, &shard);
-    if (queue) {
-        struct mq_list *node = queue->dead.next;
-        while (node != &queue->dead) {
-            struct mq_job *job = mq_list_entry(node, struct mq_extra, dead)->job;
-            node = node->next; /* whose key is in use by now stays */
-            count += mq_decide_retry_dead_locked(shard, job, call->now_ms) == MQ_DONE;
-        }
-        mq_shard_serve_locked(shard, queue, call->now_ms);
+    while (left) { /* at most as many as there were when it began: what dies meanwhile stays */
+        struct mq_shard *shard;
+        struct mq_queue *queue = mq_call_queue(call, false, &shard);
+        if (!queue)
+            left = 0;
+        else if (left == UINT64_MAX)
+            left = queue->dead_n;
+        unsigned n = left ? retry_slice(call, shard, queue, &after, &retried) : 0;
+        mq_call_unlock(call, shard);
+        left = n && n < left ? left - n : 0;
     }
-    mq_call_unlock(call, shard);
-    mq_reply_count_listed(call->reply, count);
+    mq_reply_count_listed(call->reply, retried);
     return MQ_ANSWERED;
 }
 

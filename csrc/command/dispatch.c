@@ -114,7 +114,7 @@ static const struct command *command_of(struct mq_call *call, int *error)
     return command;
 }
 
-enum mq_outcome mq_command_run(struct mq_call *call, mq_slice line)
+static enum mq_outcome run(struct mq_call *call, mq_slice line)
 {
     int error = mq_request_parse(call->request, line);
     if (MQ_UNLIKELY(error < 0))
@@ -129,6 +129,14 @@ enum mq_outcome mq_command_run(struct mq_call *call, mq_slice line)
     if (MQ_UNLIKELY((error = mq_request_bind(call->request, command->required, command->optional)) < 0))
         return mq_refuse_request(call, error);
     return command->handler(call);
+}
+
+enum mq_outcome mq_command_run(struct mq_call *call, mq_slice line)
+{
+    enum mq_outcome outcome = run(call, line);
+    if (MQ_UNLIKELY(call->request->items_cap))
+        mq_request_trim(call->request);
+    return outcome;
 }
 
 /* --- shared by handlers --- */
@@ -173,10 +181,23 @@ enum mq_outcome mq_answer_job(struct mq_call *call, int refusal, uint64_t id)
     return MQ_ANSWERED;
 }
 
+uint64_t mq_call_memory_room(struct mq_call *call)
+{
+    struct mq_engine *engine = call->engine;
+    uint64_t limit = engine->config.max_memory, bytes;
+    if (MQ_LIKELY(!limit))
+        return UINT64_MAX;
+    if ((bytes = mq_engine_bytes(engine)) >= limit) {
+        mq_engine_forget_done(engine, call->now_ms);
+        bytes = mq_engine_bytes(engine);
+    }
+    return bytes < limit ? limit - bytes : 0;
+}
+
 struct mq_shard *mq_call_lock(struct mq_call *call, uint64_t hash_or_id)
 {
     struct mq_shard *shard = mq_engine_shard(call->engine, hash_or_id);
-    mq_shard_lock(shard, call->now_ms);
+    call->now_ms = mq_shard_lock(shard, call->now_ms);
     return shard;
 }
 

@@ -20,6 +20,8 @@ struct mq_session {
     /* A waiter for a pull that must wait, filled in but for its queue; called with the shard's mutex held. NULL: no memory.
      * NULL function: pulls never wait. */
     struct mq_waiter *(*park)(struct mq_session *session, const struct mq_call *call, const struct mq_pull *pull);
+    /* Pulls of this session that wait. NULL: not counted. */
+    uint32_t (*parked_n)(const struct mq_session *session);
     bool may_not_wait; /* the peer is leaving: pulls that would wait are answered as if their wait had ended */
 };
 

@@ -6,6 +6,7 @@
 #include "queue/decide.h"
 
 #define MQ_PULLB_MAX 10000u
+#define MQ_PARKED_MAX 10000u /* waiting pulls of one connection */
 
 #define MQ_COMMAND(name, handler, plane, required, optional, result, method, path, doc)                                 \
     enum mq_outcome mq_do_##handler(struct mq_call *call);
@@ -22,6 +23,9 @@ enum mq_outcome mq_refuse_request(struct mq_call *call, int error);
 enum mq_outcome mq_refuse_job(struct mq_call *call, int refusal, uint64_t id);
 /* Answers ok, or the refusal. */
 enum mq_outcome mq_answer_job(struct mq_call *call, int refusal, uint64_t id);
+
+/* Bytes that MAX_MEMORY leaves for jobs; what is only kept to be looked at goes first. No lock may be held. */
+uint64_t mq_call_memory_room(struct mq_call *call);
 
 /* Locks the shard of a queue's name or a job's id. */
 struct mq_shard *mq_call_lock(struct mq_call *call, uint64_t hash_or_id);

@@ -43,6 +43,8 @@ static void list_slot_locked(struct mq_call *call, const struct mq_slot *slot)
 {
     const struct mq_queue *queue;
     for (size_t at = 0; (queue = mq_map_next(&slot->queues, &at));) {
+        if (!queue->known)
+            continue; /* only a waiting pull has named it */
         struct mq_queue_view view = {
             .name_json = mq_queue_name_json(queue),
             .pending = queue->ready.n,

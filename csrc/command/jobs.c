@@ -40,16 +40,6 @@ static int read_push(const struct mq_engine *engine, struct mq_request *request,
     return MQ_OK;
 }
 
-/* What is only kept to be looked at goes first. */
-static bool memory_is_full(struct mq_call *call)
-{
-    struct mq_engine *engine = call->engine;
-    uint64_t limit = engine->config.max_memory;
-    if (MQ_LIKELY(!limit) || mq_engine_bytes(engine) < limit)
-        return false;
-    mq_engine_forget_done(engine, call->now_ms);
-    return mq_engine_bytes(engine) >= limit;
-}
 
 /* Turns a refused push into an error and its text. */
 static int push_error(struct mq_request *request, int refusal)
@@ -72,7 +62,7 @@ enum mq_outcome mq_do_push(struct mq_call *call)
     int error = read_push(call->engine, call->request, &push);
     if (MQ_UNLIKELY(error < 0))
         return mq_refuse_request(call, error);
-    if (MQ_UNLIKELY(memory_is_full(call)))
+    if (MQ_UNLIKELY(mq_call_memory_room(call) == 0))
         return mq_refuse(call, MQ_E_OUT_OF_MEMORY, NULL);
     struct mq_queue *queue = mq_call_queue(call, true, &shard);
     int refusal = queue ? mq_decide_push_locked(shard, queue, &push, call->now_ms, &id) : MQ_NO_MEMORY;
@@ -126,7 +116,7 @@ static void refused_free(struct refused *refused)
 
 /* One item: its id, or 0 and a row in `refused`. */
 static uint64_t push_item(struct mq_call *call, struct mq_shard *shard, struct mq_queue *queue, struct mq_request *item,
-                          bool is_object, uint32_t index, struct refused *refused)
+                          bool is_object, uint32_t index, uint64_t bytes_max, struct refused *refused)
 {
     struct mq_push push;
     uint64_t id = 0;
@@ -137,6 +127,8 @@ static uint64_t push_item(struct mq_call *call, struct mq_shard *shard, struct m
     int error = mq_request_bind(item, ITEM_REQUIRED, ITEM_OPTIONAL);
     if (error == MQ_OK)
         error = read_push(call->engine, item, &push);
+    if (error == MQ_OK && MQ_UNLIKELY(shard->bytes >= bytes_max))
+        error = push_error(item, MQ_NO_MEMORY);
     if (MQ_LIKELY(error == MQ_OK)) {
         int refusal = mq_decide_push_locked(shard, queue, &push, call->now_ms, &id);
         if (MQ_LIKELY(refusal == MQ_DONE))
@@ -148,13 +140,14 @@ static uint64_t push_item(struct mq_call *call, struct mq_shard *shard, struct m
 }
 
 static void push_items(struct mq_call *call, struct mq_shard *shard, struct mq_queue *queue, struct mq_request *item,
-                       struct refused *refused)
+                       uint64_t room, struct refused *refused)
 {
     uint32_t n = call->request->item_count, at = 0;
+    uint64_t bytes_max = room < UINT64_MAX - shard->bytes ? shard->bytes + room : UINT64_MAX;
     mq_reply_list(call->reply, MQ_RESULT_IDS);
     for (uint32_t i = 0; i < n; i++) {
         bool is_object = mq_request_item(call->request, &at, item);
-        mq_reply_list_id(call->reply, push_item(call, shard, queue, item, is_object, i, refused));
+        mq_reply_list_id(call->reply, push_item(call, shard, queue, item, is_object, i, bytes_max, refused));
     }
     mq_shard_serve_locked(shard, queue, call->now_ms);
 }
@@ -163,8 +156,7 @@ enum mq_outcome mq_do_pushb(struct mq_call *call)
 {
     struct refused refused = {0};
     struct mq_shard *shard;
-    if (memory_is_full(call))
-        return mq_refuse(call, MQ_E_OUT_OF_MEMORY, NULL);
+    uint64_t room = mq_call_memory_room(call);
     struct mq_request *item = mq_alloc(sizeof *item);
     /* room for every id first: once jobs are accepted, the answer must not fail */
     if (!item || !mq_ring_reserve(call->reply->out, (size_t)call->request->item_count * 18 + 512)) {
@@ -174,7 +166,7 @@ enum mq_outcome mq_do_pushb(struct mq_call *call)
     mq_request_init(item, call->request->names);
     struct mq_queue *queue = mq_call_queue(call, true, &shard);
     if (queue) {
-        push_items(call, shard, queue, item, &refused);
+        push_items(call, shard, queue, item, room, &refused);
         mq_slot_queue_release(queue->slot, queue);
     }
     mq_call_unlock(call, shard);
@@ -246,6 +238,10 @@ uint32_t mq_give_locked(struct mq_shard *shard, struct mq_queue *queue, struct m
                         struct mq_reply *reply, struct mq_given *given, size_t max_bytes, int64_t now_ms)
 {
     uint32_t n = 0;
+    if (MQ_UNLIKELY(mq_decide_lease_reserve_locked(shard, queue) < 0)) {
+        mq_reply_refuse(reply, MQ_E_OUT_OF_MEMORY, (mq_slice){NULL, 0});
+        return 0;
+    }
     if (pull->batch)
         mq_reply_list(reply, MQ_RESULT_JOBS);
     while (n < pull->count && !reply->failed && (n == 0 || mq_reply_used(reply) < max_bytes)) {
@@ -268,12 +264,16 @@ uint32_t mq_give_locked(struct mq_shard *shard, struct mq_queue *queue, struct m
     return n;
 }
 
-/* Nothing can be given now: 0 = the pull waits. */
+/* Nothing can be given now. 0: the pull waits; else why it cannot. */
 static int wait_locked(struct mq_call *call, struct mq_shard *shard, struct mq_queue *queue, const struct mq_pull *pull)
 {
-    struct mq_waiter *waiter = queue ? call->session->park(call->session, call, pull) : NULL;
+    struct mq_session *session = call->session;
+    if (session->parked_n && session->parked_n(session) >= MQ_PARKED_MAX)
+        return mq_request_refuse(call->request, MQ_E_UNAVAILABLE, "Unavailable: %u pulls of this connection wait already",
+                                 MQ_PARKED_MAX);
+    struct mq_waiter *waiter = queue ? session->park(session, call, pull) : NULL;
     if (!waiter)
-        return MQ_E_OUT_OF_MEMORY;
+        return mq_request_refuse(call->request, MQ_E_OUT_OF_MEMORY, "Out of memory");
     waiter->queue = queue;
     waiter->hash = queue->hash;
     waiter->parked = true;
@@ -310,7 +310,7 @@ static enum mq_outcome pull(struct mq_call *call, uint32_t count, bool batch)
         mq_give_nothing(call->reply, batch);
     }
     mq_call_unlock(call, shard);
-    return error < 0 ? mq_refuse(call, MQ_E_OUT_OF_MEMORY, NULL) : outcome;
+    return error < 0 ? mq_refuse_request(call, error) : outcome;
 }
 
 enum mq_outcome mq_do_pull(struct mq_call *call) { return pull(call, 1, false); }

@@ -1,4 +1,4 @@
-/* The log's interface: durability behind five calls. Nothing outside log/ knows files or offsets.
+/* The log's interface: durability behind four calls. Nothing outside log/ knows files or offsets.
  *
  * A frame is what one command decided in one shard. Frames get increasing numbers over all shards; a reply may leave once
  * the number it depends on is committed. append never blocks.

@@ -24,7 +24,7 @@ static void watch(struct mq_conn *conn)
     uint32_t wanted = 0;
     if (!conn->eof && conn->reactor->stop_at_ms == MQ_NEVER)
         wanted = (conn->leaving ? 0 : EPOLLRDHUP) | (conn->stuck ? 0 : EPOLLIN);
-    if (conn->out && mq_ring_used(conn->out))
+    if (conn->socket_full)
         wanted |= EPOLLOUT;
     if (wanted == conn->watched)
         return;
@@ -146,7 +146,8 @@ static void reach_eof(struct mq_conn *conn)
 {
     conn->session.may_not_wait = true;
     mq_parked_expire_all(conn);
-    mq_conn_mark_dirty(conn);
+    if (!conn->closed)
+        mq_conn_mark_dirty(conn);
 }
 
 static void read_some(struct mq_conn *conn)
@@ -196,20 +197,23 @@ static void conn_ready(struct mq_source *source, struct mq_reactor *reactor, uns
 /* False if the connection ended. */
 static bool flush(struct mq_conn *conn)
 {
+    conn->socket_full = false;
     while (conn->out && mq_ring_used(conn->out)) {
         mq_slice bytes = mq_ring_peek(conn->out);
         ssize_t n = mq_send(conn->fd, bytes.p, bytes.n);
         if (n < 0) {
             if (errno == EINTR)
                 continue;
-            if (errno == EAGAIN)
-                return true;
-            mq_conn_close(conn);
-            return false;
+            conn->socket_full = errno == EAGAIN;
+            if (!conn->socket_full)
+                mq_conn_close(conn);
+            return conn->socket_full;
         }
         mq_ring_consume(conn->out, (size_t)n);
-        if ((size_t)n < bytes.n)
-            return true; /* the socket's buffer is full */
+        if ((size_t)n < bytes.n) {
+            conn->socket_full = true;
+            return true;
+        }
     }
     drop_ring(conn, &conn->out);
     return true;
@@ -235,13 +239,14 @@ void mq_conn_settle(struct mq_conn *conn)
 {
     struct mq_reactor *reactor = conn->reactor;
     for (;;) {
+        mq_list_remove(&conn->dirty);
         if (conn->closed)
             return;
         if (has_work(conn))
             process(conn);
-        mq_list_remove(&conn->dirty);
         if (conn->closed)
             return;
+        mq_list_remove(&conn->dirty); /* processing has marked it again */
         if (MQ_UNLIKELY(conn->seq > reactor->engine->log->ops->committed(reactor->engine->log))) {
             mq_list_append(&reactor->uncommitted, &conn->dirty);
             break;

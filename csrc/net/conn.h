@@ -29,6 +29,7 @@ struct mq_conn {
     bool leaving;             /* it has closed its side, but what it sent is not read yet */
     bool skipping;            /* inside a line that was too long */
     bool closed;              /* the socket is gone; waits for answers on their way */
+    bool socket_full;         /* the kernel takes no more of `out` for now */
     bool stuck;               /* nothing is read until the output, or what is held back, has drained */
 };
 

@@ -3,6 +3,8 @@
 #include "base/check.h"
 #include "base/mem.h"
 
+#define ANSWER_BYTES 1024u /* an answer's buffer, to begin with */
+
 static struct mq_conn *conn_of(struct mq_session *session)
 {
     return (struct mq_conn *)(void *)((char *)session - offsetof(struct mq_conn, session));
@@ -66,14 +68,31 @@ static void take_back(struct mq_parked *parked)
 {
     struct mq_reactor *reactor = parked->conn->reactor;
     struct mq_shard *shard = mq_engine_shard(reactor->engine, parked->waiter.hash);
-    mq_shard_lock(shard, reactor->now_ms);
+    int64_t now_ms = mq_shard_lock(shard, reactor->now_ms);
     for (uint32_t i = 0; parked->given && i < parked->given_n; i++) {
         struct mq_claim claim = {.id = parked->given[i].id, .has_token = true, .token = parked->given[i].token};
         struct mq_job *job;
         if (mq_decide_find_held_locked(shard, &claim, &job) == MQ_DONE)
-            mq_decide_release_locked(shard, job, 0, true, reactor->now_ms);
+            mq_decide_release_locked(shard, job, 0, true, now_ms);
     }
     mq_shard_unlock(shard);
+}
+
+/* The answer to a pull that must be told no. */
+static void refuse(struct mq_parked *parked, enum mq_error error, mq_slice why)
+{
+    struct mq_conn *conn = parked->conn;
+    struct mq_ring *out = mq_conn_out(conn);
+    struct mq_reply reply = {.failed = true};
+    if (out) {
+        reply = reply_for(parked, out);
+        mq_reply_refuse(&reply, error, why);
+    }
+    forget(parked);
+    if (reply.failed)
+        mq_conn_close(conn);
+    else
+        mq_conn_mark_dirty(conn);
 }
 
 static void answer_came(struct mq_letter *letter)
@@ -82,6 +101,11 @@ static void answer_came(struct mq_letter *letter)
     struct mq_conn *conn = parked->conn;
     mq_slice answer = mq_ring_peek(&parked->answer);
     struct mq_ring *out = conn->closed ? NULL : mq_conn_out(conn);
+    if (MQ_UNLIKELY(out && mq_ring_used(out) > conn->reactor->engine->config.max_output)) {
+        take_back(parked);
+        refuse(parked, MQ_E_UNAVAILABLE, MQ_SLICE("Unavailable: the answers sent before have not been read"));
+        return;
+    }
     char *room = out && !parked->failed ? mq_ring_reserve(out, answer.n) : NULL;
     if (MQ_UNLIKELY(!room)) {
         take_back(parked);
@@ -116,7 +140,7 @@ static struct mq_waiter *session_park(struct mq_session *session, const struct m
     parked->letter.open = answer_came;
     parked->conn = conn;
     parked->timer_index = MQ_HEAP_NONE;
-    mq_ring_init(&parked->answer);
+    mq_ring_init_sized(&parked->answer, ANSWER_BYTES);
     if (req_id.p) {
         MQ_ASSERT(req_id.n <= sizeof parked->req_id);
         parked->req_id_n = (uint32_t)req_id.n;
@@ -133,10 +157,16 @@ static struct mq_waiter *session_park(struct mq_session *session, const struct m
     return &parked->waiter;
 }
 
+static uint32_t session_parked_n(const struct mq_session *session)
+{
+    return conn_of((struct mq_session *)session)->parked_n;
+}
+
 void mq_parked_session_init(struct mq_session *session)
 {
     session->holder = session_holder;
     session->park = session_park;
+    session->parked_n = session_parked_n;
 }
 
 /* Takes a pull out of its queue; false if its answer is already on its way. */

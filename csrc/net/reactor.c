@@ -60,6 +60,9 @@ static void wake_for_shard(void *context, unsigned shard)
 
 static bool work_is_left(const struct mq_reactor *reactor)
 {
+    const struct mq_log *log = reactor->engine->log;
+    if (!mq_list_empty(&reactor->uncommitted) && log->ops->committed(log) != reactor->committed_seen)
+        return true; /* it committed between the last look and going to sleep */
     return !mq_list_empty(&reactor->dirty) ||
            (reactor->stop_at_ms == MQ_NEVER && atomic_load(&reactor->net->stop)) || atomic_load(&reactor->net->stop) > 1;
 }
@@ -114,8 +117,10 @@ static void run_shards(struct mq_reactor *reactor)
 
 static void settle_all(struct mq_reactor *reactor)
 {
-    if (MQ_UNLIKELY(!mq_list_empty(&reactor->uncommitted)))
+    if (MQ_UNLIKELY(reactor->engine->log->wants_records)) {
+        reactor->committed_seen = reactor->engine->log->ops->committed(reactor->engine->log);
         mq_list_splice(&reactor->dirty, &reactor->uncommitted);
+    }
     struct mq_list now;
     mq_list_init(&now);
     mq_list_splice(&now, &reactor->dirty);

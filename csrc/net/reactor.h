@@ -25,6 +25,7 @@ struct mq_reactor {
     struct mq_list dirty;        /* with something to write, process or close before the next sleep */
     struct mq_list uncommitted;  /* with answers that wait for the log */
     struct mq_list finished;     /* closed in this turn, freed at its end */
+    uint64_t committed_seen;     /* how far the log was when `uncommitted` was last gone through */
     struct mq_heap timers;       /* struct mq_parked, by the end of its wait */
     struct mq_ring *rings[MQ_SPARE_RINGS]; /* empty ones of the usual size */
     unsigned ring_n;

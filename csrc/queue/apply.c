@@ -33,6 +33,13 @@ static void wait_until(struct mq_shard *shard, struct mq_job *job, int64_t run_a
     mq_shard_retime_locked(shard, queue);
 }
 
+static void start_ttl(struct mq_shard *shard, struct mq_job *job)
+{
+    struct mq_options *options = mq_job_options(job);
+    if (options && options->ttl_ms)
+        mq_heap_push(&shard->ttls, (uint64_t)mq_time_add(job->created_ms, options->ttl_ms), job->id, options);
+}
+
 static void end_ttl(struct mq_shard *shard, struct mq_job *job)
 {
     struct mq_options *options = mq_job_options(job);
@@ -84,9 +91,10 @@ static void end_job(struct mq_shard *shard, struct mq_job *job)
 }
 
 /* The job's extra, made of the hint if it had none. */
-static struct mq_extra *extra_of(struct mq_job *job, const struct mq_record *record)
+static struct mq_extra *extra_of(struct mq_shard *shard, struct mq_job *job, const struct mq_record *record)
 {
     if (!job->extra) {
+        shard->bytes += sizeof *job->extra;
         job->extra = record->extra_hint ? record->extra_hint : mq_extra_create();
         MQ_ASSERT(job->extra); /* replay; the live path has built it */
         job->extra->job = job;
@@ -94,21 +102,23 @@ static struct mq_extra *extra_of(struct mq_job *job, const struct mq_record *rec
     return job->extra;
 }
 
-/* Replaces an owned text by the record's. */
-static void set_text(char **text, uint32_t *text_n, const struct mq_record *record)
+/* Replaces an owned text of the job's extra by the record's. */
+static void set_text(struct mq_shard *shard, char **text, uint32_t *text_n, const struct mq_record *record)
 {
+    shard->bytes += record->text.n;
+    shard->bytes -= *text_n;
     mq_free(*text);
     *text = record->text_hint ? record->text_hint : mq_text_copy(record->text);
     MQ_ASSERT(*text || !record->text.n);
     *text_n = (uint32_t)record->text.n;
 }
 
-static void set_error(struct mq_job *job, const struct mq_record *record)
+static void set_error(struct mq_shard *shard, struct mq_job *job, const struct mq_record *record)
 {
     if (!record->text.p)
         return;
-    struct mq_extra *extra = extra_of(job, record);
-    set_text(&extra->error, &extra->error_n, record);
+    struct mq_extra *extra = extra_of(shard, job, record);
+    set_text(shard, &extra->error, &extra->error_n, record);
 }
 
 static void apply_pushed(struct mq_shard *shard, const struct mq_record *record)
@@ -130,9 +140,7 @@ static void apply_pushed(struct mq_shard *shard, const struct mq_record *record)
     shard->bytes += mq_job_bytes(job);
     if (job->has_key)
         mq_queue_key_hold(queue, job);
-    struct mq_options *options = mq_job_options(job);
-    if (options && options->ttl_ms)
-        mq_heap_push(&shard->ttls, (uint64_t)mq_time_add(job->created_ms, options->ttl_ms), job->id, options);
+    start_ttl(shard, job);
     wait_until(shard, job, record->run_at_ms, record->at_ms);
 }
 
@@ -187,9 +195,9 @@ static void apply_extended(struct mq_shard *shard, const struct mq_record *recor
 static void apply_progress(struct mq_shard *shard, const struct mq_record *record)
 {
     struct mq_job *job = job_of(shard, record);
-    struct mq_extra *extra = extra_of(job, record);
+    struct mq_extra *extra = extra_of(shard, job, record);
     extra->progress = record->progress;
-    set_text(&extra->message, &extra->message_n, record);
+    set_text(shard, &extra->message, &extra->message_n, record);
 }
 
 static void apply_dead(struct mq_shard *shard, const struct mq_record *record)
@@ -202,8 +210,8 @@ static void apply_dead(struct mq_shard *shard, const struct mq_record *record)
     else
         job->losses++;
     mq_queue_key_drop(queue, job);
-    set_error(job, record);
-    struct mq_extra *extra = extra_of(job, record);
+    set_error(shard, job, record);
+    struct mq_extra *extra = extra_of(shard, job, record);
     extra->reason = record->reason;
     job->state = MQ_JOB_DEAD;
     job->ended_ms = record->at_ms;
@@ -217,7 +225,7 @@ static void apply_retried(struct mq_shard *shard, const struct mq_record *record
     struct mq_job *job = job_of(shard, record);
     end_hold(shard, job);
     job->attempts++;
-    set_error(job, record);
+    set_error(shard, job, record);
     wait_until(shard, job, record->run_at_ms, record->at_ms);
 }
 
@@ -227,8 +235,8 @@ static void apply_released(struct mq_shard *shard, const struct mq_record *recor
     end_hold(shard, job);
     if (record->lost)
         job->losses++;
-    if (record->unsent)
-        job->deliveries--;
+    if (record->unsent && --job->deliveries == 0)
+        start_ttl(shard, job); /* never pulled, after all */
     wait_until(shard, job, record->run_at_ms, record->at_ms);
 }
 
@@ -254,8 +262,8 @@ static void apply_acked(struct mq_shard *shard, const struct mq_record *record)
     }
     mq_queue_key_drop(job->queue, job);
     if (record->text.p) {
-        struct mq_extra *extra = extra_of(job, record);
-        set_text(&extra->result, &extra->result_n, record);
+        struct mq_extra *extra = extra_of(shard, job, record);
+        set_text(shard, &extra->result, &extra->result_n, record);
     }
     job->state = MQ_JOB_DONE;
     job->ended_ms = record->at_ms;
@@ -307,6 +315,8 @@ static void apply_dlq_purged(struct mq_shard *shard, const struct mq_record *rec
 
 void mq_apply_locked(struct mq_shard *shard, const struct mq_record *record)
 {
+    if (MQ_UNLIKELY(record->id && !record->job_hint && record->type != MQ_REC_PUSHED)) /* replay: nobody has reserved */
+        MQ_ASSERT(mq_decide_replay_reserve_locked(shard, job_of(shard, record)) == MQ_DONE);
     switch ((enum mq_record_type)record->type) {
     case MQ_REC_PUSHED:
         apply_pushed(shard, record);

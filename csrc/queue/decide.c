@@ -19,6 +19,11 @@ static int reserve_delayed(struct mq_shard *shard, struct mq_queue *queue)
     return MQ_DONE;
 }
 
+static int reserve_ttl(struct mq_shard *shard)
+{
+    return mq_heap_reserve(&shard->ttls, (size_t)shard->ttls.n + 1) < 0 ? MQ_NO_MEMORY : MQ_DONE;
+}
+
 static int reserve_ready(struct mq_queue *queue)
 {
     return mq_ready_reserve(&queue->ready, queue->active_n + 1) < 0 ? MQ_NO_MEMORY : MQ_DONE;
@@ -58,7 +63,16 @@ int mq_decide_push_reserve_locked(struct mq_shard *shard, struct mq_queue *queue
         return MQ_NO_MEMORY;
     if (job->has_key && mq_map_reserve(&queue->keys) < 0)
         return MQ_NO_MEMORY;
-    if (options && options->ttl_ms && mq_heap_reserve(&shard->ttls, (size_t)shard->ttls.n + 1) < 0)
+    if (options && options->ttl_ms && reserve_ttl(shard) < 0)
+        return MQ_NO_MEMORY;
+    return MQ_DONE;
+}
+
+int mq_decide_replay_reserve_locked(struct mq_shard *shard, struct mq_job *job)
+{
+    struct mq_queue *queue = job->queue;
+    if (mq_decide_lease_reserve_locked(shard, queue) < 0 || reserve_delayed(shard, queue) < 0 || reserve_ttl(shard) < 0 ||
+        (job->has_key && mq_map_reserve(&queue->keys) < 0))
         return MQ_NO_MEMORY;
     return MQ_DONE;
 }
@@ -124,15 +138,22 @@ bool mq_decide_can_give_locked(struct mq_shard *shard, struct mq_queue *queue, i
     return false;
 }
 
+int mq_decide_lease_reserve_locked(struct mq_shard *shard, struct mq_queue *queue)
+{
+    /* room for its way back, too: nobody can be refused when a worker dies; and any hold may get a deadline */
+    if (mq_pool_reserve(&shard->holds, 1) < 0 || reserve_frame(shard, 0) < 0 || reserve_ready(queue) < 0 ||
+        mq_heap_reserve(&shard->deadlines, shard->counts.active + 1) < 0)
+        return MQ_NO_MEMORY;
+    return MQ_DONE;
+}
+
 struct mq_job *mq_decide_lease_locked(struct mq_shard *shard, struct mq_queue *queue, struct mq_holder *holder,
                                       uint64_t lease_ms, int64_t now_ms)
 {
     if (!mq_decide_can_give_locked(shard, queue, now_ms))
         return NULL;
     struct mq_job *job = mq_ready_first(&queue->ready);
-    /* room for its way back, too: nobody can be refused when a worker dies */
-    if (mq_pool_reserve(&shard->holds, 1) < 0 || reserve_frame(shard, 0) < 0 || reserve_ready(queue) < 0 ||
-        mq_heap_reserve(&shard->deadlines, shard->counts.active + 1) < 0) /* any hold may get a deadline */
+    if (mq_decide_lease_reserve_locked(shard, queue) < 0)
         return NULL;
     struct mq_record record = about(job, MQ_REC_LEASED, now_ms);
     record.token = mq_hash_u64(shard->token_state += 0x9E3779B97F4A7C15u);
@@ -292,7 +313,8 @@ int mq_decide_release_locked(struct mq_shard *shard, struct mq_job *job, uint64_
     if (delay_ms)
         record.run_at_ms = mq_time_add(now_ms, delay_ms);
     record.unsent = unsent;
-    if (reserve_frame(shard, 0) < 0 || (record.run_at_ms > now_ms && reserve_delayed(shard, queue) < 0))
+    if (reserve_frame(shard, 0) < 0 || (record.run_at_ms > now_ms && reserve_delayed(shard, queue) < 0) ||
+        (unsent && reserve_ttl(shard) < 0))
         return MQ_NO_MEMORY;
     mq_shard_emit_locked(shard, &record);
     mq_shard_serve_locked(shard, queue, now_ms);

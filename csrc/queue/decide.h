@@ -29,6 +29,9 @@ enum mq_refusal {
 /* Reserves what adding this job takes; 0 or MQ_NO_MEMORY. */
 int mq_decide_push_reserve_locked(struct mq_shard *shard, struct mq_queue *queue, const struct mq_job *job);
 
+/* Reserves whatever any record about this job may take: for replay, which has no decide before it. 0 or MQ_NO_MEMORY. */
+int mq_decide_replay_reserve_locked(struct mq_shard *shard, struct mq_job *job);
+
 /* Adds a job; *id is set. MQ_KEY_TAKEN or MQ_NO_MEMORY otherwise. */
 int mq_decide_push_locked(struct mq_shard *shard, struct mq_queue *queue, const struct mq_push *push, int64_t now_ms,
                           uint64_t *id);
@@ -36,6 +39,9 @@ int mq_decide_push_locked(struct mq_shard *shard, struct mq_queue *queue, const 
 /* A ready job may be given to a worker now. Ends those at the front whose TTL has run out, so that none of them is given
  * however many are due at once. */
 bool mq_decide_can_give_locked(struct mq_shard *shard, struct mq_queue *queue, int64_t now_ms);
+
+/* Reserves what giving one job takes; 0 or MQ_NO_MEMORY. */
+int mq_decide_lease_reserve_locked(struct mq_shard *shard, struct mq_queue *queue);
 
 /* Gives the first ready job to a holder (or by lease). NULL: nothing can be given, or there is no memory. */
 struct mq_job *mq_decide_lease_locked(struct mq_shard *shard, struct mq_queue *queue, struct mq_holder *holder,

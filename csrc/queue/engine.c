@@ -94,11 +94,8 @@ int64_t mq_engine_tick(struct mq_engine *engine)
     for (unsigned i = 0; i < MQ_SHARDS; i++) {
         struct mq_shard *shard = &engine->shards[i];
         while (atomic_load(&shard->due_ms) <= now) {
-            mq_mutex_lock(&shard->mutex);
-            unsigned done = mq_shard_run_due_locked(shard, now, MQ_DUE_SLICE);
+            mq_shard_lock(shard, now);
             mq_shard_unlock(shard);
-            if (!done)
-                break;
         }
         int64_t due = atomic_load(&shard->due_ms);
         next = due < next ? due : next;
@@ -128,8 +125,7 @@ void mq_engine_trim_done(struct mq_engine *engine, int64_t now_ms)
 {
     while (atomic_load_explicit(&engine->kept, memory_order_relaxed) > engine->config.result_max) {
         struct mq_shard *shard = shard_with_most_done(engine);
-        mq_shard_lock(shard, now_ms);
-        unsigned trimmed = mq_decide_trim_locked(shard, now_ms);
+        unsigned trimmed = mq_decide_trim_locked(shard, mq_shard_lock(shard, now_ms));
         mq_shard_unlock(shard);
         if (!trimmed)
             return; /* another thread was faster, or there is no memory: the next ACK tries again */
@@ -140,8 +136,8 @@ void mq_engine_forget_done(struct mq_engine *engine, int64_t now_ms)
 {
     for (unsigned i = 0; i < MQ_SHARDS; i++) {
         struct mq_shard *shard = &engine->shards[i];
-        mq_shard_lock(shard, now_ms);
-        while (mq_decide_trim_locked(shard, now_ms))
+        int64_t now = mq_shard_lock(shard, now_ms);
+        while (mq_decide_trim_locked(shard, now))
             ;
         mq_shard_unlock(shard);
     }
@@ -151,8 +147,7 @@ void mq_engine_lose_holder(struct mq_engine *engine, struct mq_holder *holder, i
 {
     for (uint32_t left = atomic_load(&holder->shards); left; left &= left - 1) {
         struct mq_shard *shard = &engine->shards[__builtin_ctz(left)];
-        mq_shard_lock(shard, now_ms);
-        mq_decide_lost_locked(shard, holder, now_ms);
+        mq_decide_lost_locked(shard, holder, mq_shard_lock(shard, now_ms));
         mq_shard_unlock(shard);
     }
 }

@@ -108,8 +108,16 @@ static inline size_t mq_job_size(const struct mq_job *job)
     return sizeof *job + (job->has_options ? sizeof(struct mq_options) : 0) + job->data_n + job->key_n;
 }
 
-/* Bytes it takes, as MAX_MEMORY counts them: itself and its place among the ids. */
-static inline size_t mq_job_bytes(const struct mq_job *job) { return mq_slab_bytes(mq_job_size(job)) + 9; }
+#define MQ_BYTES_AN_ID 9u   /* a job's place among the ids */
+#define MQ_BYTES_A_KEY 32u  /* a unique key's place in its table */
+
+/* Bytes it takes, as MAX_MEMORY counts them: itself, what hangs on it, its places in indexes. */
+static inline size_t mq_job_bytes(const struct mq_job *job)
+{
+    const struct mq_extra *extra = job->extra;
+    return mq_slab_bytes(mq_job_size(job)) + MQ_BYTES_AN_ID + (job->has_key ? MQ_BYTES_A_KEY : 0) +
+           (extra ? sizeof *extra + extra->error_n + extra->message_n + extra->result_n : 0);
+}
 
 /* a + b, at most MQ_TIME_MAX_MS. */
 static inline int64_t mq_time_add(int64_t at_ms, uint64_t duration_ms)

@@ -37,6 +37,12 @@ struct mq_queue *mq_queue_create(mq_slice name, mq_slice name_json, uint64_t has
 /* Frees its jobs too. No waiter and no hold may be left. */
 void mq_queue_free(struct mq_queue *queue);
 
+/* Bytes it takes, as MAX_MEMORY counts them, without its jobs. */
+static inline size_t mq_queue_bytes(const struct mq_queue *queue)
+{
+    return sizeof *queue + queue->name_n + queue->name_json_n;
+}
+
 static inline mq_slice mq_queue_name(const struct mq_queue *queue) { return mq_slice_of(queue->text, queue->name_n); }
 
 static inline mq_slice mq_queue_name_json(const struct mq_queue *queue)

@@ -23,7 +23,7 @@ void mq_shard_init(struct mq_shard *shard, unsigned number, uint64_t seed, struc
     mq_list_init(&shard->done);
     shard->token_state = mq_hash_u64(seed + number * 0x9E3779B97F4A7C15u);
     for (unsigned i = 0; i < MQ_SLOTS_A_SHARD; i++)
-        mq_slot_init(&shard->slots[i], (uint16_t)(i * MQ_SHARDS + number));
+        mq_slot_init(&shard->slots[i], (uint16_t)(i * MQ_SHARDS + number), &shard->bytes);
     atomic_init(&shard->due_ms, MQ_NEVER);
     atomic_init(&shard->bytes_seen, 0);
 }
@@ -49,6 +49,8 @@ void mq_shard_close(struct mq_shard *shard)
     mq_mutex_close(&shard->mutex);
 }
 
+#define RETRY_MS 100
+
 static inline int64_t top_time(const struct mq_heap *heap)
 {
     return heap->n ? (int64_t)heap->entries[0].high : MQ_NEVER;
@@ -69,14 +71,18 @@ static inline int64_t next_due(const struct mq_shard *shard)
     due = deadline < due ? deadline : due;
     due = ttl < due ? ttl : due;
     int64_t done = done_due(shard);
-    return done < due ? done : due;
+    due = done < due ? done : due;
+    return due < shard->retry_ms && due != MQ_NEVER ? shard->retry_ms : due;
 }
 
-void mq_shard_lock(struct mq_shard *shard, int64_t now_ms)
+int64_t mq_shard_lock(struct mq_shard *shard, int64_t now_ms)
 {
     mq_mutex_lock(&shard->mutex);
-    if (MQ_UNLIKELY(next_due(shard) <= now_ms))
-        mq_shard_run_due_locked(shard, now_ms, MQ_DUE_SLICE);
+    if (shard->now_ms < now_ms)
+        shard->now_ms = now_ms;
+    if (MQ_UNLIKELY(next_due(shard) <= shard->now_ms))
+        mq_shard_run_due_locked(shard, shard->now_ms, MQ_DUE_SLICE);
+    return shard->now_ms;
 }
 
 uint64_t mq_shard_unlock(struct mq_shard *shard)
@@ -187,7 +193,9 @@ unsigned mq_shard_run_due_locked(struct mq_shard *shard, int64_t now_ms, unsigne
         if (done_due(shard) <= now_ms)
             done += mq_decide_trim_locked(shard, now_ms);
         if (done == before)
-            break; /* nothing is due, or there is no memory to do it now */
+            break;
     }
+    if (MQ_UNLIKELY(done == 0)) /* it is due, but there is no memory to do it */
+        shard->retry_ms = now_ms + RETRY_MS;
     return done;
 }

@@ -18,7 +18,7 @@
 #include <stdatomic.h>
 
 #define MQ_SLOTS_A_SHARD (MQ_SLOTS / MQ_SHARDS)
-#define MQ_DUE_SLICE 1024u /* timers handled in one go before other work gets its turn */
+#define MQ_DUE_SLICE 4096u /* timers handled in one go before other work gets its turn */
 
 struct mq_counts {
     uint64_t ready, delayed, active, dead, completed;
@@ -32,7 +32,9 @@ struct mq_shard {
     struct mq_slab jobs;
     struct mq_pool holds;
     struct mq_counts counts;
-    uint64_t bytes;       /* of all jobs, as mq_job_bytes counts */
+    int64_t now_ms;       /* the latest time that anyone brought: never goes back */
+    int64_t retry_ms;     /* what is due could not be done for want of memory: not again before */
+    uint64_t bytes;       /* of all jobs and queues */
     uint64_t token_state; /* of the sequence that delivery tokens come from */
     uint64_t log_seq;     /* of the last frame appended; 0 = none */
     struct mq_log *log;
@@ -55,8 +57,10 @@ void mq_shard_init(struct mq_shard *shard, unsigned number, uint64_t seed, struc
                    _Atomic uint64_t *kept);
 void mq_shard_close(struct mq_shard *shard);
 
-/* Locks, and first does what is due by now, so that what the caller sees is as of now. */
-void mq_shard_lock(struct mq_shard *shard, int64_t now_ms);
+/* Locks, and first does what is due, so that what the caller sees is as of now; of more than MQ_DUE_SLICE timers that
+ * ended at once, the rest follows within milliseconds. Returns the shard's time: the caller's, or a later one that another
+ * thread brought. Whatever is decided under this lock is decided at that time. */
+int64_t mq_shard_lock(struct mq_shard *shard, int64_t now_ms);
 /* Seals the frame of what was decided, publishes when attention is needed next, unlocks. Returns the number of the last
  * frame, which must be committed before anything learnt under this lock may be told. */
 uint64_t mq_shard_unlock(struct mq_shard *shard);

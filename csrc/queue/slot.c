@@ -5,9 +5,9 @@
 #include "base/mem.h"
 #include "base/quote.h"
 
-void mq_slot_init(struct mq_slot *slot, uint16_t number)
+void mq_slot_init(struct mq_slot *slot, uint16_t number, uint64_t *bytes)
 {
-    *slot = (struct mq_slot){.number = number};
+    *slot = (struct mq_slot){.number = number, .bytes = bytes};
     mq_map_init(&slot->queues);
     mq_map_init(&slot->pages);
 }
@@ -51,6 +51,7 @@ struct mq_queue *mq_slot_queue_make(struct mq_slot *slot, mq_slice name, uint64_
     if (mq_map_reserve(&slot->queues) < 0 || !(queue = mq_queue_create(name, name_json, hash, slot)))
         return NULL;
     mq_map_insert(&slot->queues, hash, queue);
+    *slot->bytes += mq_queue_bytes(queue);
     return queue;
 }
 
@@ -59,6 +60,7 @@ void mq_slot_queue_release(struct mq_slot *slot, struct mq_queue *queue)
     if (queue->known || !mq_list_empty(&queue->waiters))
         return;
     mq_map_remove(&slot->queues, queue->hash, queue);
+    *slot->bytes -= mq_queue_bytes(queue);
     mq_queue_free(queue);
 }
 

@@ -53,7 +53,7 @@ static void check_job(const struct mq_job *job, struct found *found)
     }
 }
 
-static void check_queues(const struct mq_slot *slot, const struct mq_heap *due, struct mq_counts *counts)
+static void check_queues(const struct mq_slot *slot, const struct mq_heap *due, struct mq_counts *counts, uint64_t *bytes)
 {
     const struct mq_queue *queue;
     for (size_t at = 0; (queue = mq_map_next(&slot->queues, &at));) {
@@ -69,6 +69,7 @@ static void check_queues(const struct mq_slot *slot, const struct mq_heap *due, 
             dead++;
         MQ_ASSERT(dead == queue->dead_n);
         MQ_ASSERT(queue->known || !mq_list_empty(&queue->waiters));
+        *bytes += mq_queue_bytes(queue);
         counts->ready += queue->ready.n;
         counts->delayed += queue->delayed.n;
         counts->active += queue->active_n;
@@ -104,7 +105,7 @@ void mq_shard_check_locked(struct mq_shard *shard)
             }
             MQ_ASSERT(used && used == page->used);
         }
-        check_queues(&shard->slots[i], &shard->due, &by_queue);
+        check_queues(&shard->slots[i], &shard->due, &by_queue, &bytes);
     }
     check_heap(&shard->due);
     check_heap(&shard->deadlines);

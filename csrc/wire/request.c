@@ -21,6 +21,7 @@ static const struct row rows[MQ_F_N] = {
 #undef MQ_FIELD
 };
 
+#define KEEP_ITEMS 4096u /* of a batch, kept for the next one */
 #define refuse mq_request_refuse /* the short name, for how often it stands here */
 
 int mq_request_refuse(struct mq_request *request, int error, const char *format, ...)
@@ -86,6 +87,12 @@ void mq_request_init(struct mq_request *request, const struct mq_names *names)
     request->names = names;
 }
 
+void mq_request_trim(struct mq_request *request)
+{
+    if (request->items_cap > KEEP_ITEMS)
+        mq_request_close(request);
+}
+
 void mq_request_close(struct mq_request *request)
 {
     mq_free(request->items);
@@ -98,8 +105,10 @@ static struct mq_json *add_item(struct mq_request *request)
     if (request->items_n == request->items_cap) {
         uint32_t cap = request->items_cap ? request->items_cap * 2 : 256;
         struct mq_json *items = mq_resize(request->items, cap * sizeof *items);
-        if (!items)
+        if (!items) {
+            request->no_memory = true;
             return NULL;
+        }
         request->items = items;
         request->items_cap = cap;
     }
@@ -123,11 +132,22 @@ static inline const char *scan_key(struct mq_request *request, const char *p, in
     return *p == ':' ? mq_json_space(p + 1) : NULL;
 }
 
+/* Where an item's field goes: over an earlier one of the same name (the last counts), else behind the others. */
+static struct mq_json *item_slot(struct mq_request *request, uint32_t head, int field)
+{
+    for (uint32_t i = head + 1; i < request->items_n; i++)
+        if (request->items[i].field == field)
+            return &request->items[i];
+    struct mq_json *slot = add_item(request);
+    if (slot)
+        request->items[head].n++;
+    return slot;
+}
+
 /* An item of the batch at its brace: its known fields are appended to `items`. */
 static const char *parse_item(struct mq_request *request, const char *p)
 {
     uint32_t head = request->items_n - 1; /* an index: the array may move */
-    uint32_t n = 0;
     p = mq_json_space(p + 1);
     if (*p == '}')
         return p + 1;
@@ -137,12 +157,11 @@ static const char *parse_item(struct mq_request *request, const char *p)
         if (!(p = scan_key(request, p, &field)) || !(p = mq_json_scan(p, &value)))
             return NULL;
         if (field >= 0) {
-            struct mq_json *slot = add_item(request);
+            struct mq_json *slot = item_slot(request, head, field);
             if (!slot)
                 return NULL;
             *slot = value;
             slot->field = (uint8_t)field;
-            request->items[head].n = ++n;
         }
         p = mq_json_space(p);
         if (*p == '}')
@@ -153,7 +172,25 @@ static const char *parse_item(struct mq_request *request, const char *p)
     }
 }
 
-/* The batch at its bracket. NULL on bad JSON, or when there is no memory (item_count is then over the limit). */
+/* One element of the batch. Those past the limit are only counted: the batch will be refused whole. */
+static const char *parse_element(struct mq_request *request, const char *p)
+{
+    struct mq_json value;
+    if (request->item_count++ >= MQ_BATCH_MAX)
+        return mq_json_scan(p, &value);
+    struct mq_json *head = add_item(request);
+    if (!head)
+        return NULL;
+    *head = (struct mq_json){.p = p, .n = 0, .kind = MQ_JSON_OBJECT, .field = MQ_F_N};
+    if (*p == '{')
+        return parse_item(request, p);
+    p = mq_json_scan(p, &value);
+    if (p)
+        head->kind = value.kind;
+    return p;
+}
+
+/* The batch at its bracket. NULL on bad JSON, or with `no_memory` set. */
 static const char *parse_items(struct mq_request *request, const char *p)
 {
     request->items_n = request->item_count = 0;
@@ -161,20 +198,7 @@ static const char *parse_items(struct mq_request *request, const char *p)
     if (*p == ']')
         return p + 1;
     for (;;) {
-        struct mq_json *head = add_item(request);
-        if (!head)
-            return NULL;
-        *head = (struct mq_json){.p = p, .n = 0, .kind = MQ_JSON_OBJECT, .field = MQ_F_N};
-        request->item_count++;
-        if (*p == '{') {
-            p = parse_item(request, p);
-        } else {
-            struct mq_json value;
-            p = mq_json_scan(p, &value);
-            if (p)
-                request->items[request->items_n - 1].kind = value.kind;
-        }
-        if (!p)
+        if (!(p = parse_element(request, p)))
             return NULL;
         p = mq_json_space(p);
         if (*p == ']')
@@ -205,6 +229,8 @@ static inline const char *parse_value(struct mq_request *request, const char *p,
 static int not_json(struct mq_request *request, bool empty)
 {
     request->present = 0;
+    if (request->no_memory)
+        return refuse(request, MQ_E_OUT_OF_MEMORY, "Out of memory");
     return refuse(request, MQ_E_INVALID, "Invalid: %s",
                   empty ? "the line is empty; send one JSON object a line" : "the line is not one valid JSON object");
 }
@@ -216,6 +242,7 @@ int mq_request_parse(struct mq_request *request, mq_slice line)
     request->present = request->bound = 0;
     request->scratch_n = 0;
     request->items_n = request->item_count = 0;
+    request->no_memory = false;
     if (*p != '{')
         return not_json(request, p >= end);
     p = mq_json_space(p + 1);

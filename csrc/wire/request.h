@@ -52,6 +52,7 @@ struct mq_request {
     struct mq_json *items;   /* the batch, flat: for each item a head (n = how many values follow), then its values */
     uint32_t items_n, items_cap, item_count;
     uint32_t scratch_n;
+    bool no_memory; /* parsing failed for want of memory */
     uint32_t why_n;
     char why[1280]; /* after a refusal: the text for the client, why_n bytes of UTF-8 (a key may contain NUL) */
     char scratch[4096];
@@ -59,6 +60,8 @@ struct mq_request {
 
 void mq_request_init(struct mq_request *request, const struct mq_names *names);
 void mq_request_close(struct mq_request *request);
+/* Gives back what an unusually large batch took. */
+void mq_request_trim(struct mq_request *request);
 
 /* Parses a line (followed by a newline and slack). 0, MQ_E_INVALID or MQ_E_OUT_OF_MEMORY; `why` says what is wrong. After
  * a failure no field is present. */
@@ -71,7 +74,7 @@ int mq_request_bind(struct mq_request *request, uint64_t required, uint64_t opti
  * is an index into `items`. False if the item is no object. */
 bool mq_request_item(const struct mq_request *request, uint32_t *at, struct mq_request *item);
 
-/* Walks the elements of a bound array field: start with NULL; false at the end. */
+/* Walks the elements of a bound array field: start with a zeroed element; false at the end. */
 bool mq_request_element(const struct mq_request *request, enum mq_field field, struct mq_json *element);
 
 /* One id: 0, MQ_E_INVALID or MQ_E_BAD_ID with `why`. */
