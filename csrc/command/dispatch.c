@@ -121,11 +121,14 @@ static enum mq_outcome run(struct mq_call *call, mq_slice line)
         return mq_refuse_request(call, error);
     if (MQ_UNLIKELY((error = bind_req_id(call)) < 0))
         return mq_refuse_request(call, error);
-    const struct command *command = command_of(call, &error);
+    struct mq_shape *shape = call->request->shape;
+    const struct command *command = shape && shape->command ? shape->command : command_of(call, &error);
     if (MQ_UNLIKELY(!call->session->authenticated && (!command || command->plane != plane_open)))
         return mq_refuse(call, MQ_E_AUTH_REQUIRED, NULL);
     if (MQ_UNLIKELY(!command))
         return mq_refuse_request(call, error);
+    if (shape)
+        shape->command = command;
     if (MQ_UNLIKELY((error = mq_request_bind(call->request, command->required, command->optional)) < 0))
         return mq_refuse_request(call, error);
     return command->handler(call);
@@ -214,7 +217,10 @@ void mq_call_unlock(struct mq_call *call, struct mq_shard *shard)
 struct mq_queue *mq_call_queue(struct mq_call *call, bool make, struct mq_shard **shard)
 {
     mq_slice name = call->request->text[MQ_F_QUEUE];
-    uint64_t hash = mq_hash_bytes(name.p, name.n);
+    struct mq_shape *shape = call->request->shape;
+    uint64_t hash = shape && shape->queue_hash ? shape->queue_hash : mq_hash_bytes(name.p, name.n);
+    if (shape)
+        shape->queue_hash = hash;
     *shard = mq_call_lock(call, hash);
     struct mq_slot *slot = mq_shard_slot(*shard, hash);
     return make ? mq_slot_queue_make(slot, name, hash) : mq_slot_queue(slot, name, hash);

@@ -23,7 +23,7 @@ void mq_shard_init(struct mq_shard *shard, unsigned number, uint64_t seed, struc
     mq_list_init(&shard->done);
     shard->token_state = mq_hash_u64(seed + number * 0x9E3779B97F4A7C15u);
     for (unsigned i = 0; i < MQ_SLOTS_A_SHARD; i++)
-        mq_slot_init(&shard->slots[i], (uint16_t)(i * MQ_SHARDS + number), &shard->bytes);
+        mq_slot_init(&shard->slots[i], (uint16_t)(i * MQ_SHARDS + number), &shard->jobs, &shard->bytes);
     atomic_init(&shard->due_ms, MQ_NEVER);
     atomic_init(&shard->bytes_seen, 0);
 }
@@ -38,7 +38,7 @@ void mq_shard_close(struct mq_shard *shard)
             for (unsigned j = 0; j < MQ_PAGE_JOBS; j++)
                 if (page->jobs[j] && page->jobs[j]->state == MQ_JOB_ACTIVE)
                     mq_free(page->jobs[j]->at.hold);
-        mq_slot_close(&shard->slots[i], &shard->jobs);
+        mq_slot_close(&shard->slots[i]);
     }
     mq_heap_close(&shard->due);
     mq_heap_close(&shard->deadlines);

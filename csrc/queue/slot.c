@@ -5,14 +5,16 @@
 #include "base/mem.h"
 #include "base/quote.h"
 
-void mq_slot_init(struct mq_slot *slot, uint16_t number, uint64_t *bytes)
+void mq_slot_init(struct mq_slot *slot, uint16_t number, struct mq_slab *slab, uint64_t *bytes)
 {
-    *slot = (struct mq_slot){.number = number, .bytes = bytes};
+    *slot = (struct mq_slot){.number = number, .slab = slab, .bytes = bytes};
     mq_map_init(&slot->queues);
     mq_map_init(&slot->pages);
 }
 
-void mq_slot_close(struct mq_slot *slot, struct mq_slab *slab)
+static void page_free(struct mq_slot *slot, struct mq_page *page) { mq_slab_put(slot->slab, page, sizeof *page); }
+
+void mq_slot_close(struct mq_slot *slot)
 {
     size_t at = 0;
     struct mq_page *page;
@@ -20,10 +22,11 @@ void mq_slot_close(struct mq_slot *slot, struct mq_slab *slab)
     while ((page = mq_map_next(&slot->pages, &at))) {
         for (unsigned i = 0; i < MQ_PAGE_JOBS; i++)
             if (page->jobs[i])
-                mq_job_free(slab, page->jobs[i]);
-        mq_free(page);
+                mq_job_free(slot->slab, page->jobs[i]);
+        page_free(slot, page);
     }
-    mq_free(slot->spare);
+    if (slot->spare)
+        page_free(slot, slot->spare);
     mq_map_close(&slot->pages);
     for (at = 0; (queue = mq_map_next(&slot->queues, &at));)
         mq_queue_free(queue);
@@ -93,8 +96,11 @@ int mq_slot_reserve(struct mq_slot *slot, uint64_t id)
     if (mq_map_reserve(&slot->pages) < 0)
         return -1;
     if (!slot->spare)
-        slot->spare = mq_alloc_zero(sizeof *slot->spare);
-    return slot->spare ? 0 : -1;
+        slot->spare = mq_slab_get(slot->slab, sizeof *slot->spare);
+    if (!slot->spare)
+        return -1;
+    memset(slot->spare, 0, sizeof *slot->spare);
+    return 0;
 }
 
 void mq_slot_add(struct mq_slot *slot, struct mq_job *job)
@@ -125,7 +131,7 @@ void mq_slot_remove(struct mq_slot *slot, const struct mq_job *job)
     MQ_ASSERT(mq_map_remove(&slot->pages, mq_hash_u64(page->number), page));
     slot->last = NULL;
     if (slot->spare)
-        mq_free(page);
+        page_free(slot, page);
     else
         slot->spare = page;
 }

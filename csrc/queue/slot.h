@@ -24,13 +24,14 @@ struct mq_slot {
     struct mq_map pages;  /* by number */
     struct mq_page *last; /* looked at last; NULL or valid */
     struct mq_page *spare; /* an empty page kept for the next reserve, or NULL */
+    struct mq_slab *slab;  /* the shard's: pages come from it */
     uint64_t *bytes;       /* the shard's count, to which queues are added */
     uint16_t number;
 };
 
-void mq_slot_init(struct mq_slot *slot, uint16_t number, uint64_t *bytes);
+void mq_slot_init(struct mq_slot *slot, uint16_t number, struct mq_slab *slab, uint64_t *bytes);
 /* Frees all its queues and jobs. */
-void mq_slot_close(struct mq_slot *slot, struct mq_slab *slab);
+void mq_slot_close(struct mq_slot *slot);
 
 struct mq_queue *mq_slot_queue(const struct mq_slot *slot, mq_slice name, uint64_t hash);
 /* Finds or makes it. NULL when there is no memory. */

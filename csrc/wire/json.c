@@ -1,9 +1,5 @@
 #include "wire/json.h"
 
-#if defined(__SSE2__)
-#include <emmintrin.h>
-#endif
-
 /* UTF-8 as Unicode's table 3-7 has it: no surrogates, no overlong forms, nothing above U+10FFFF. */
 static const unsigned char *utf8_end(const unsigned char *p)
 {
@@ -53,31 +49,11 @@ static const char *escape_end(const char *p)
     }
 }
 
-/* The first byte at or after p that is a quote, a backslash, a control character or not ASCII. */
-static inline const char *string_special(const char *p)
-{
-#if defined(__SSE2__)
-    const __m128i space = _mm_set1_epi8(0x20), quote = _mm_set1_epi8('"'), backslash = _mm_set1_epi8('\\');
-    for (;; p += 16) {
-        __m128i v = _mm_loadu_si128((const __m128i *)(const void *)p);
-        /* signed: bytes from 0x80 are negative, so one comparison finds them and the control characters */
-        __m128i hit = _mm_or_si128(_mm_cmplt_epi8(v, space), _mm_or_si128(_mm_cmpeq_epi8(v, quote), _mm_cmpeq_epi8(v, backslash)));
-        unsigned mask = (unsigned)_mm_movemask_epi8(hit);
-        if (mask)
-            return p + __builtin_ctz(mask);
-    }
-#else
-    while ((unsigned char)*p >= 0x20 && (unsigned char)*p < 0x80 && *p != '"' && *p != '\\')
-        p++;
-    return p;
-#endif
-}
-
-/* p after the opening quote; returns the closing quote. */
-static const char *string_end(const char *p, bool *escaped)
+/* A string that is not plain: p at the first byte that makes it so. */
+static __attribute__((noinline)) const char *odd_string_end(const char *p, bool *escaped)
 {
     for (;;) {
-        p = string_special(p);
+        p = mq_json_special(p);
         if (*p == '"')
             return p;
         if (*p == '\\') {
@@ -91,6 +67,13 @@ static const char *string_end(const char *p, bool *escaped)
         if (!p)
             return NULL;
     }
+}
+
+/* p after the opening quote; returns the closing quote. */
+static inline const char *string_end(const char *p, bool *escaped)
+{
+    p = mq_json_special(p);
+    return __builtin_expect(*p == '"', 1) ? p : odd_string_end(p, escaped);
 }
 
 static inline bool is_digit(char c) { return c >= '0' && c <= '9'; }

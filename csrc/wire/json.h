@@ -10,6 +10,9 @@
 #include "base/slice.h"
 
 #include <stdint.h>
+#if defined(__SSE2__)
+#include <emmintrin.h>
+#endif
 
 #define MQ_JSON_DEPTH 256u
 
@@ -37,6 +40,27 @@ static inline const char *mq_json_space(const char *p)
     while (*p == ' ' || *p == '\t' || *p == '\r')
         p++;
     return p;
+}
+
+/* The first byte at or after p that is a quote, a backslash, a control character or not ASCII: what ends a run of plain
+ * characters of a string. */
+static inline const char *mq_json_special(const char *p)
+{
+#if defined(__SSE2__)
+    const __m128i space = _mm_set1_epi8(0x20), quote = _mm_set1_epi8('"'), backslash = _mm_set1_epi8('\\');
+    for (;; p += 16) {
+        __m128i v = _mm_loadu_si128((const __m128i *)(const void *)p);
+        /* signed: bytes from 0x80 are negative, so one comparison finds them and the control characters */
+        __m128i hit = _mm_or_si128(_mm_cmplt_epi8(v, space), _mm_or_si128(_mm_cmpeq_epi8(v, quote), _mm_cmpeq_epi8(v, backslash)));
+        unsigned mask = (unsigned)_mm_movemask_epi8(hit);
+        if (mask)
+            return p + __builtin_ctz(mask);
+    }
+#else
+    while ((unsigned char)*p >= 0x20 && (unsigned char)*p < 0x80 && *p != '"' && *p != '\\')
+        p++;
+    return p;
+#endif
 }
 
 /* Scans the value at p (no white space before it). Returns the byte after it, or NULL if it is no JSON value. */

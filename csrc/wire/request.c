@@ -83,7 +83,7 @@ static inline int find_name(const struct mq_names *names, mq_slice key)
 
 void mq_request_init(struct mq_request *request, const struct mq_names *names)
 {
-    memset(request, 0, offsetof(struct mq_request, scratch));
+    memset(request, 0, sizeof *request);
     request->names = names;
 }
 
@@ -118,12 +118,16 @@ static struct mq_json *add_item(struct mq_request *request)
 /* Scans `"key" :` at p; the field's number or -1 in *field. NULL if it is none. */
 static inline const char *scan_key(struct mq_request *request, const char *p, int *field)
 {
-    struct mq_json key;
-    if (!(p = mq_json_scan_string(p, &key)))
+    if (*p != '"')
         return NULL;
-    if (MQ_LIKELY(key.kind == MQ_JSON_STRING)) {
-        *field = find_name(request->names, mq_json_inner(&key));
+    const char *end = mq_json_special(p + 1);
+    if (MQ_LIKELY(*end == '"')) {
+        *field = find_name(request->names, mq_slice_of(p + 1, (size_t)(end - p - 1)));
+        p = end + 1;
     } else {
+        struct mq_json key;
+        if (!(p = mq_json_scan_string(p, &key)))
+            return NULL;
         char decoded[64 + MQ_NAME_MAX];
         int64_t n = mq_json_decode(&key, decoded, 64);
         *field = n > 0 ? find_name(request->names, mq_slice_of(decoded, (size_t)n)) : -1;
@@ -229,37 +233,113 @@ static inline const char *parse_value(struct mq_request *request, const char *p,
 static int not_json(struct mq_request *request, bool empty)
 {
     request->present = 0;
+    if (request->shape)
+        request->shape->n = 0; /* a bad line teaches nothing */
+    request->shape = NULL;
     if (request->no_memory)
         return refuse(request, MQ_E_OUT_OF_MEMORY, "Out of memory");
     return refuse(request, MQ_E_INVALID, "Invalid: %s",
                   empty ? "the line is empty; send one JSON object a line" : "the line is not one valid JSON object");
 }
 
+#define IS_LEADING(field) ((field) == MQ_F_CMD || (field) == MQ_F_QUEUE)
+
+static inline struct mq_shape *shape_slot(struct mq_request *request, const char *p)
+{
+    return &request->shapes[(unsigned char)(p[8] + p[10] * 3) % MQ_SHAPES]; /* of {"cmd":"PULL"... the P and the second L */
+}
+
+/* The line begins as an earlier one did: takes cmd and queue from there. The value that comes next, or NULL. */
+static inline const char *shape_use(struct mq_request *request, mq_slice line, int *field)
+{
+    struct mq_shape *shape = shape_slot(request, line.p);
+    if (!shape->n || line.n <= shape->n || memcmp(line.p, shape->bytes, shape->n) != 0)
+        return NULL;
+    for (unsigned i = 0; i < shape->value_n; i++) {
+        unsigned f = shape->values[i].field;
+        request->value[f] = (struct mq_json){line.p + shape->values[i].at, shape->values[i].n, shape->values[i].kind, 0};
+        request->present |= MQ_BIT(f);
+    }
+    request->shape = shape;
+    *field = shape->next;
+    return mq_json_space(line.p + shape->n); /* the earlier line may have had less space here */
+}
+
+/* Remembers how this line begins; p is where the value of `field` starts. */
+static void shape_learn(struct mq_request *request, mq_slice line, const char *p, int field)
+{
+    static const uint8_t leading[] = {MQ_F_CMD, MQ_F_QUEUE};
+    struct mq_shape *shape = shape_slot(request, line.p);
+    size_t n = (size_t)(p - line.p);
+    if (n > MQ_SHAPE_MAX)
+        return;
+    shape->n = (uint32_t)n;
+    shape->next = (uint8_t)field;
+    shape->value_n = 0;
+    shape->command = NULL;
+    shape->queue_hash = 0;
+    memcpy(shape->bytes, line.p, n);
+    for (unsigned i = 0; i < sizeof leading; i++) {
+        const struct mq_json *value = &request->value[leading[i]];
+        if (!(request->present >> leading[i] & 1))
+            continue;
+        unsigned k = shape->value_n++;
+        shape->values[k].at = (uint8_t)(value->p - line.p);
+        shape->values[k].n = (uint8_t)value->n;
+        shape->values[k].kind = value->kind;
+        shape->values[k].field = leading[i];
+    }
+    request->shape = shape;
+}
+
+/* From the value of `field` at p, through the rest of the object. The byte after its brace; NULL if it is no JSON. */
+static inline const char *parse_rest(struct mq_request *request, mq_slice line, const char *p, int field, bool known)
+{
+    bool leading = !known; /* so far only cmd and queue */
+    for (;;) {
+        if (MQ_UNLIKELY(known && IS_LEADING(field)))
+            request->shape = NULL; /* given again: the last counts */
+        if (leading && !IS_LEADING(field)) {
+            leading = false;
+            if (field >= 0) {
+                shape_learn(request, line, p, field);
+                known = request->shape != NULL;
+            }
+        }
+        if (!(p = parse_value(request, p, field)))
+            return NULL;
+        p = mq_json_space(p);
+        if (*p == '}')
+            return p + 1;
+        if (*p != ',' || !(p = scan_key(request, mq_json_space(p + 1), &field)))
+            return NULL;
+    }
+}
+
 int mq_request_parse(struct mq_request *request, mq_slice line)
 {
-    const char *end = line.p + line.n;
-    const char *p = mq_json_space(line.p);
+    const char *end = line.p + line.n, *p;
+    int field;
     request->present = request->bound = 0;
     request->scratch_n = 0;
     request->items_n = request->item_count = 0;
     request->no_memory = false;
-    if (*p != '{')
-        return not_json(request, p >= end);
-    p = mq_json_space(p + 1);
-    if (*p != '}') {
-        for (;;) {
-            int field;
-            if (!(p = scan_key(request, p, &field)) || !(p = parse_value(request, p, field)))
-                return not_json(request, false);
-            p = mq_json_space(p);
-            if (*p == '}')
-                break;
-            if (*p != ',')
-                return not_json(request, false);
-            p = mq_json_space(p + 1);
-        }
+    request->shape = NULL;
+    if ((p = shape_use(request, line, &field))) {
+        p = parse_rest(request, line, p, field, true);
+    } else {
+        p = mq_json_space(line.p);
+        if (*p != '{')
+            return not_json(request, p >= end);
+        p = mq_json_space(p + 1);
+        if (*p == '}')
+            p++;
+        else if ((p = scan_key(request, p, &field)))
+            p = parse_rest(request, line, p, field, false);
     }
-    p = mq_json_space(p + 1);
+    if (!p)
+        return not_json(request, false);
+    p = mq_json_space(p);
     return p == end || *p == '\n' ? MQ_OK : not_json(request, false);
 }
 

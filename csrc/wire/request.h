@@ -42,8 +42,27 @@ struct mq_names {
 
 void mq_names_init(struct mq_names *names);
 
+/* How lines of one kind begin: everything before the value of the first field that is neither cmd nor queue. Clients write
+ * the same beginning again and again, and equal bytes parse alike: a line that begins as an earlier one did goes on from
+ * there. What else follows from cmd and queue alone is remembered with it. */
+#define MQ_SHAPES 8u
+#define MQ_SHAPE_MAX 120u
+
+struct mq_shape {
+    uint32_t n;       /* bytes; 0 = empty */
+    uint8_t next;     /* the field whose value comes next */
+    uint8_t value_n;  /* 0..2: cmd, queue */
+    struct {
+        uint8_t at, n, kind, field;
+    } values[2];
+    const void *command;  /* for dispatch; NULL = not known yet */
+    uint64_t queue_hash;  /* for dispatch; 0 = not known yet */
+    char bytes[MQ_SHAPE_MAX];
+};
+
 struct mq_request {
     const struct mq_names *names;
+    struct mq_shape *shape; /* of this line, if its cmd and queue are those of the shape; else NULL */
     uint64_t present; /* fields in the line */
     uint64_t bound;   /* fields converted for the command, null ones left out */
     struct mq_json value[MQ_F_N];
@@ -56,6 +75,7 @@ struct mq_request {
     uint32_t why_n;
     char why[1280]; /* after a refusal: the text for the client, why_n bytes of UTF-8 (a key may contain NUL) */
     char scratch[4096];
+    struct mq_shape shapes[MQ_SHAPES]; /* by a few of their bytes */
 };
 
 void mq_request_init(struct mq_request *request, const struct mq_names *names);

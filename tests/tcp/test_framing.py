@@ -322,3 +322,30 @@ def test_a_half_closed_client_still_gets_large_answers(connect: Connect, queue: 
 def test_a_client_that_sends_nothing_and_half_closes_gets_an_end(client: Client) -> None:
     client.end_input()
     assert client.receive_to_end() == []
+
+
+def test_lines_that_begin_alike_are_read_each_by_itself(client: Client, queue: str) -> None:
+    """The daemon may remember how lines begin; what follows decides all the same."""
+    other = queue + "-other"
+    lines = [
+        f'{{"cmd":"PUSH","queue":"{queue}","data":1}}',
+        f'{{"cmd":"PUSH","queue":"{queue}","data": 2 }}',
+        f'{{"cmd":"PUSH","queue":"{queue}","data":\t[3]}}',
+        f'{{"cmd":"PUSH","queue":"{queue}","data":4,"queue":"{other}"}}',
+        f'{{"cmd":"PUSH","queue":"{queue}","data":5,"cmd":"PING"}}',
+        f'{{"cmd":"PUSH","queue":"{queue}","data":}}',
+        f'{{"cmd":"PUSH","queue":"{queue}","data":6',
+        f'{{"cmd":"PUSH","queue":"{queue}","data":7}}',
+        f'{{"cmd":"PUSH","queue":"{queue}","data":8,"cmd":7}}',
+        f'{{"cmd":"PUSX","queue":"{queue}","data":9}}',
+        f'{{"cmd":"PUSX","queue":"{queue}","data":10}}',
+        f'{{"cmd":"PUSH","queue":"{queue}","data":11}}',
+    ]
+    client.send_bytes("\n".join(lines).encode() + b"\n")
+    answers = [client.receive() for _ in lines]
+    assert [answer.get("code", "pong" if "pong" in answer else "ok") for answer in answers] == [
+        *["ok"] * 4, "pong", "invalid", "invalid", "ok", "invalid", "unknown_command", "unknown_command", "ok"
+    ]  # fmt: skip
+    jobs = client.ok("PULLB", queue=queue, count=20, timeout=0)["jobs"]
+    assert [job["data"] for job in jobs] == [1, 2, [3], 7, 11]
+    assert client.ok("PULL", queue=other, timeout=0)["job"]["data"] == 4
