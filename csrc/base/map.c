@@ -46,6 +46,14 @@ static void take_out(struct mq_map_block *block, size_t i)
     block->n--;
 }
 
+static void free_old_if_empty(struct mq_map *map)
+{
+    if (map->old.n || !map->old.entries)
+        return;
+    mq_free(map->old.entries);
+    map->old = (struct mq_map_block){0};
+}
+
 static void move_some(struct mq_map *map, size_t steps)
 {
     struct mq_map_block *old = &map->old;
@@ -59,10 +67,7 @@ static void move_some(struct mq_map *map, size_t steps)
         take_out(old, map->next); /* the next entry of its run may now stand here: look again */
         put(&map->now, entry.hash, entry.item);
     }
-    if (!old->n && old->entries) {
-        mq_free(old->entries);
-        *old = (struct mq_map_block){0};
-    }
+    free_old_if_empty(map);
 }
 
 int mq_map_reserve(struct mq_map *map)
@@ -122,6 +127,7 @@ bool mq_map_remove(struct mq_map *map, uint64_t hash, const void *item)
         struct mq_map_entry *entry = find_in(blocks[b], hash, NULL, item);
         if (entry) {
             take_out(blocks[b], (size_t)(entry - blocks[b]->entries));
+            free_old_if_empty(map);
             if (mq_map_size(map) == 0 && map->now.cap > KEEP_CAP)
                 mq_map_close(map); /* a table that was large once does not stay so */
             return true;

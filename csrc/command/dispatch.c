@@ -236,8 +236,12 @@ struct mq_claim mq_call_claim(const struct mq_call *call)
 
 void mq_claim_token(struct mq_claim *claim, const struct mq_json *token)
 {
+    char decoded[MQ_TOKEN_BYTES];
     claim->has_token = token->kind != MQ_JSON_NULL;
-    claim->bad_token = claim->has_token && !(token->kind == MQ_JSON_STRING && mq_token_parse(mq_json_inner(token), &claim->token));
+    if (!claim->has_token)
+        return;
+    int64_t n = mq_json_decode(token, decoded, sizeof decoded); /* a string, perhaps with escapes */
+    claim->bad_token = n < 0 || !mq_token_parse(mq_slice_of(decoded, (size_t)n), &claim->token);
 }
 
 /* --- one line for a caller in the process --- */

@@ -149,7 +149,7 @@ bool mq_frame_next(mq_slice *bytes, struct mq_record *r)
         !get_text(&p, end, &r->text))
         return false;
     if (!(flags & FLAG_HAS_TEXT))
-        r->text.p = NULL;
+        r->text = (mq_slice){NULL, 0};
     *bytes = mq_slice_of(end, bytes->n - 4 - size);
     return true;
 }
