@@ -1,0 +1,235 @@
+/* Records as bytes and back, and the two logs that need no disk. */
+#include "log/log.h"
+#include "tests/test.h"
+
+#include <stdlib.h>
+
+static char pool[600]; /* what random texts are cut from */
+
+static mq_slice random_text(struct random *random)
+{
+    size_t n = random_chance(random, 40) ? 0 : random_below(random, 300);
+    return mq_slice_of(pool + random_below(random, 300), n);
+}
+
+static struct mq_record random_record(struct random *random)
+{
+    struct mq_record record = {
+        .type = (uint8_t)random_next(random),
+        .reason = (uint8_t)random_next(random),
+        .lost = random_chance(random, 50),
+        .has_key = random_chance(random, 50),
+        .paused = random_chance(random, 50),
+        .unsent = random_chance(random, 50),
+        .slot = (uint16_t)random_next(random),
+        .priority = (int32_t)random_next(random),
+        .at_ms = (int64_t)random_next(random),
+        .id = random_next(random),
+        .run_at_ms = (int64_t)random_next(random),
+        .token = random_next(random),
+        .lease_ms = random_next(random),
+        .max_attempts = random_next(random),
+        .backoff_ms = random_next(random),
+        .max_backoff_ms = random_next(random),
+        .ttl_ms = random_next(random),
+        .timeout_ms = random_next(random),
+        .queue = random_text(random),
+        .data = random_text(random),
+        .key = random_text(random),
+        .keep = random_chance(random, 50),
+        .progress = (uint8_t)random_next(random),
+        .rate_limit = random_next(random),
+        .rate_duration_ms = random_next(random),
+        .concurrency = random_next(random),
+    };
+    if (random_chance(random, 50))
+        record.text = random_text(random);
+    return record;
+}
+
+static void check_record(const struct mq_record *a, const struct mq_record *b)
+{
+    CHECK(a->type == b->type && a->reason == b->reason && a->slot == b->slot && a->id == b->id);
+    CHECK(a->lost == b->lost && a->has_key == b->has_key && a->paused == b->paused && a->unsent == b->unsent);
+    CHECK(a->priority == b->priority && a->at_ms == b->at_ms && a->run_at_ms == b->run_at_ms);
+    CHECK(a->token == b->token && a->lease_ms == b->lease_ms && a->max_attempts == b->max_attempts);
+    CHECK(a->backoff_ms == b->backoff_ms && a->max_backoff_ms == b->max_backoff_ms);
+    CHECK(a->ttl_ms == b->ttl_ms && a->timeout_ms == b->timeout_ms);
+    CHECK(a->keep == b->keep && a->progress == b->progress && a->concurrency == b->concurrency);
+    CHECK(a->rate_limit == b->rate_limit && a->rate_duration_ms == b->rate_duration_ms);
+    CHECK(mq_slice_eq(a->queue, b->queue) && mq_slice_eq(a->data, b->data) && mq_slice_eq(a->key, b->key));
+    CHECK(mq_slice_eq(a->text, b->text) && !a->text.p == !b->text.p);
+    CHECK(!b->job_hint && !b->queue_hint && !b->holder_hint && !b->extra_hint);
+}
+
+static void add(struct mq_frame *frame, const struct mq_record *record)
+{
+    CHECK_INT(mq_frame_reserve(frame, record->queue.n + record->data.n + record->key.n + record->text.n), 0);
+    const char *mem = frame->bytes.mem;
+    mq_frame_add(frame, record);
+    CHECK(frame->bytes.mem == mem); /* the reserve was enough */
+}
+
+TEST(frame_gives_back_the_records_put_in)
+{
+    struct random random = {21};
+    struct mq_record records[50], read;
+    struct mq_frame frame;
+    for (size_t i = 0; i < sizeof pool; i++)
+        pool[i] = (char)random_next(&random);
+    mq_frame_init(&frame);
+    for (int round = 0; round < 100; round++) {
+        unsigned n = 1 + (unsigned)random_below(&random, 50);
+        for (unsigned i = 0; i < n; i++) {
+            records[i] = random_record(&random);
+            add(&frame, &records[i]);
+        }
+        CHECK_INT(frame.records, n);
+        mq_slice bytes = mq_ring_peek(&frame.bytes);
+        for (unsigned i = 0; i < n; i++) {
+            CHECK(mq_frame_next(&bytes, &read));
+            check_record(&records[i], &read);
+        }
+        CHECK_INT(bytes.n, 0);
+        CHECK(!mq_frame_next(&bytes, &read));
+        mq_frame_clear(&frame);
+        CHECK_INT(frame.records, 0);
+    }
+    mq_frame_close(&frame);
+}
+
+TEST(frame_cut_short_ends_before_the_cut_record)
+{
+    struct random random = {22};
+    struct mq_frame frame;
+    mq_frame_init(&frame);
+    for (int i = 0; i < 3; i++) {
+        struct mq_record record = random_record(&random);
+        add(&frame, &record);
+    }
+    mq_slice all = mq_ring_peek(&frame.bytes);
+    for (size_t n = 0; n < all.n; n++) {
+        char *copy = malloc(n ? n : 1); /* nothing behind the cut may be read */
+        memcpy(copy, all.p, n);
+        mq_slice bytes = mq_slice_of(copy, n);
+        struct mq_record record;
+        int whole = 0;
+        while (mq_frame_next(&bytes, &record))
+            whole++;
+        CHECK(whole < 3);
+        free(copy);
+    }
+    mq_frame_close(&frame);
+}
+
+/* A flag of the record says whether there is a text at all. Whoever made the bytes, the two must not contradict each other. */
+TEST(frame_with_bytes_of_a_text_that_its_flag_denies_gives_no_bytes)
+{
+    struct mq_frame frame;
+    struct mq_record record = {.type = MQ_REC_RETRIED, .text = MQ_SLICE("\"e\"")};
+    mq_frame_init(&frame);
+    add(&frame, &record);
+    mq_slice bytes = mq_ring_peek(&frame.bytes);
+    ((char *)bytes.p)[5] = 0; /* its flags */
+    if (mq_frame_next(&bytes, &record))
+        CHECK(record.text.p || record.text.n == 0);
+    mq_frame_close(&frame);
+}
+
+TEST(frame_of_random_bytes_is_never_read_too_far)
+{
+    struct random random = {23};
+    for (int i = 0; i < 20000; i++) {
+        size_t n = random_below(&random, 400);
+        char *copy = malloc(n ? n : 1);
+        for (size_t j = 0; j < n; j++)
+            copy[j] = (char)(random_chance(&random, 60) ? 0 : random_next(&random));
+        if (n >= 4)
+            copy[0] = (char)n, copy[1] = (char)(n >> 8); /* a length that may fit */
+        mq_slice bytes = mq_slice_of(copy, n);
+        struct mq_record record;
+        while (mq_frame_next(&bytes, &record))
+            CHECK(record.text.n <= n && record.data.n <= n);
+        free(copy);
+    }
+}
+
+/* --- logs --- */
+
+static int count_visit(void *context, const struct mq_record *record)
+{
+    uint64_t *ids = context;
+    ids[0]++;
+    ids[1] = ids[1] * 31 + record->id;
+    return record->id == 99 ? -7 : 0;
+}
+
+static int64_t append(struct mq_log *log, uint64_t first_id, unsigned n)
+{
+    struct mq_frame frame;
+    mq_frame_init(&frame);
+    for (unsigned i = 0; i < n; i++)
+        add(&frame, &(struct mq_record){.type = MQ_REC_ACKED, .id = first_id + i});
+    int64_t number = log->ops->append(log, 0, &frame);
+    mq_frame_close(&frame);
+    return number;
+}
+
+TEST(log_in_memory_replays_what_was_committed_in_order)
+{
+    struct mq_log *log = mq_log_mem_open(false);
+    uint64_t seen[2] = {0, 0}, wanted = 0;
+    CHECK(log->wants_records);
+    CHECK_INT(append(log, 1, 3), 1);
+    CHECK_INT(append(log, 4, 2), 2);
+    CHECK_INT(log->ops->committed(log), 2);
+    CHECK_INT(log->ops->replay(log, count_visit, seen), 0);
+    for (uint64_t id = 1; id <= 5; id++)
+        wanted = wanted * 31 + id;
+    CHECK(seen[0] == 5 && seen[1] == wanted);
+    CHECK_INT(append(log, 98, 3), 3);
+    seen[0] = 0;
+    CHECK_INT(log->ops->replay(log, count_visit, seen), -7); /* stops where the visitor says so */
+    CHECK_INT(seen[0], 7);
+    log->ops->close(log);
+}
+
+static void count_commit(void *context) { ++*(int *)context; }
+
+TEST(log_in_memory_forgets_at_a_crash_what_was_not_committed)
+{
+    struct mq_log *log = mq_log_mem_open(true);
+    uint64_t seen[2] = {0, 0};
+    int told = 0;
+    log->on_commit = count_commit;
+    log->on_commit_context = &told;
+    for (uint64_t i = 1; i <= 5; i++)
+        append(log, i, 1);
+    CHECK_INT(log->ops->committed(log), 0);
+    mq_log_mem_commit(log, 3);
+    CHECK_INT(told, 1);
+    CHECK_INT(log->ops->committed(log), 3);
+    CHECK_INT(log->ops->replay(log, count_visit, seen), 0);
+    CHECK_INT(seen[0], 3);
+    mq_log_mem_crash(log);
+    mq_log_mem_commit(log, 100); /* there is no more */
+    CHECK_INT(log->ops->committed(log), 3);
+    CHECK_INT(append(log, 6, 1), 4); /* and goes on with the next number */
+    mq_log_mem_commit(log, 4);
+    seen[0] = 0;
+    CHECK_INT(log->ops->replay(log, count_visit, seen), 0);
+    CHECK_INT(seen[0], 4);
+    log->ops->close(log);
+}
+
+TEST(log_that_keeps_nothing_has_committed_everything)
+{
+    struct mq_log *log = mq_log_null_open();
+    uint64_t seen[2] = {0, 0};
+    CHECK(!log->wants_records);
+    CHECK_INT(append(log, 1, 1), 0);
+    CHECK(log->ops->committed(log) == UINT64_MAX);
+    CHECK_INT(log->ops->replay(log, count_visit, seen), 0);
+    CHECK_INT(seen[0], 0);
+    log->ops->close(log);
+}
