@@ -1,0 +1,48 @@
+"""A newcomer's first job: the README's own commands, word for word but for the port."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.tcp.fixtures import StartDaemon, start_daemon
+
+__all__ = ["start_daemon"]
+
+README = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+
+
+def block(first_words: str, language: str = "") -> str:
+    """The fenced block that begins with these words."""
+    found = re.search(rf"```{language}\n({re.escape(first_words)}.*?)```", README, re.DOTALL)
+    assert found, first_words
+    return found[1]
+
+
+def test_the_first_job_goes_in_from_bash_and_out_to_the_worker(start_daemon: StartDaemon) -> None:
+    address = start_daemon().address("tcp")
+    port = str(address[1])
+    shell = block("exec 3<>").replace("6789", port)
+    told = subprocess.run(["bash", "-c", shell], capture_output=True, text=True, timeout=20, check=True).stdout
+    answers = block('{"ok":true,"id"')
+    assert re.sub(r'"id":\d+', "", told) == re.sub(r'"id":\d+', "", answers)
+    worker = subprocess.Popen(
+        [sys.executable, "-u", "-c", block("import json", "python").replace("6789", port)],
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert worker.stdout is not None
+        assert worker.stdout.readline() == "working on {'to': 'ada@example.org'}\n"
+    finally:
+        worker.kill()
+        worker.communicate()
+
+
+@pytest.mark.parametrize("target", ["run", "test", "check", "bench", "fmt"])
+def test_every_make_target_the_readme_names_exists(target: str) -> None:
+    makefile = (Path(__file__).parents[2] / "Makefile").read_text(encoding="utf-8")
+    assert f"`make {target}`" in README or f"\nmake {target}\n" in README
+    assert re.search(rf"^{target}:", makefile, re.MULTILINE)
