@@ -5,6 +5,7 @@
 #include "tests/test.h"
 
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 static struct server s;
@@ -164,6 +165,22 @@ TEST(real_time_timers_fire_by_themselves)
     CHECK_INT(answer_number(client_hear(&a), "job.data"), 7);
     const char *again = client_ask(&b, PULL("")); /* its timeout takes it away from a */
     CHECK(answer_is(again, "job.attempts", "1") && answer_is(again, "job.deliveries", "2"));
+    done();
+}
+
+TEST(sleeping_reactors_learn_of_a_nearer_time_whoever_set_it)
+{
+    struct mq_config config = engine_config();
+    config.manual_time_ms = -1;
+    setup_with(&config, 2);
+    for (int i = 0; i < 8; i++) { /* shards of both reactors, which have nothing to do and sleep for ever */
+        client_say(&a, "{\"cmd\":\"PULL\",\"queue\":\"d%d\"}", i);
+        char name[16];
+        snprintf(name, sizeof name, "d%d", i);
+        WAIT_UNTIL(server_waiters(&s, name) == 1);
+        run_ok(s.engine, "{\"cmd\":\"PUSH\",\"queue\":\"d%d\",\"data\":%d,\"delay\":20}", i, i);
+        CHECK_INT(answer_number(client_hear(&a), "job.data"), i);
+    }
     done();
 }
 
