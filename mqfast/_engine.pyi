@@ -77,7 +77,7 @@ class Reactors:
     def stop(self, force: bool = False) -> None:
         """Ask every reactor to end, from any thread; returns at once, the threads in run() follow.
 
-        Without force no connection is accepted any more, parked pulls are answered and output is flushed, for 1.5 s
+        Without force no connection is accepted any more, parked pulls are answered and output is flushed, for 1 s
         at most. With force, also after a stop without it, run() returns at once.
         """
 

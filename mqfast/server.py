@@ -24,7 +24,7 @@ from mqfast.errors import ServerError
 from mqfast.settings import Settings
 
 BACKLOG = 4096  # the kernel cuts it to net.core.somaxconn
-GRACE_SECONDS = 1.8  # the engine promises 1.5; then the reactors are told again, by force
+GRACE_SECONDS = 1.5  # the engine promises 1; then the reactors are told again, by force
 FORCE_SECONDS = 0.15  # from there to leaving without them
 ANY_PORT_TRIES = 16
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)

@@ -4,33 +4,50 @@
 
 static bool result_too_large(const struct mq_call *call, size_t n) { return n > call->engine->config.max_job_bytes; }
 
-enum mq_outcome mq_do_ack(struct mq_call *call)
+/* Does one thing with the held job that the call names, under its shard's mutex. */
+typedef int act_on_held(struct mq_call *call, struct mq_shard *shard, struct mq_job *job);
+
+static int on_held(struct mq_call *call, act_on_held *act)
 {
     struct mq_claim claim = mq_call_claim(call);
-    mq_slice result = mq_call_has(call, MQ_F_RESULT) ? call->request->text[MQ_F_RESULT] : (mq_slice){NULL, 0};
     struct mq_job *job;
-    if (result_too_large(call, result.n))
-        return mq_refuse(call, MQ_E_PAYLOAD_TOO_LARGE, "Payload too large: result is over MAX_JOB_BYTES");
     struct mq_shard *shard = mq_call_lock(call, claim.id);
     int refusal = mq_decide_find_held_locked(shard, &claim, &job);
     if (MQ_LIKELY(refusal == MQ_DONE))
-        refusal = mq_decide_ack_locked(shard, job, result, call->now_ms);
+        refusal = act(call, shard, job);
     mq_call_unlock(call, shard);
-    return mq_answer_job(call, refusal, claim.id);
+    return refusal;
 }
 
-enum mq_outcome mq_do_fail(struct mq_call *call)
+static enum mq_outcome answer_held(struct mq_call *call, act_on_held *act)
 {
-    struct mq_claim claim = mq_call_claim(call);
-    mq_slice error = mq_call_has(call, MQ_F_ERROR) ? call->request->text[MQ_F_ERROR] : (mq_slice){NULL, 0};
-    struct mq_job *job;
-    struct mq_shard *shard = mq_call_lock(call, claim.id);
-    int refusal = mq_decide_find_held_locked(shard, &claim, &job);
-    if (refusal == MQ_DONE)
-        refusal = mq_decide_fail_locked(shard, job, error, mq_number_or(call->request, MQ_F_UNRECOVERABLE, 0), call->now_ms);
-    mq_call_unlock(call, shard);
-    return mq_answer_job(call, refusal, claim.id);
+    return mq_answer_job(call, on_held(call, act), call->request->number[MQ_F_ID]);
 }
+
+static mq_slice text_or_none(const struct mq_call *call, enum mq_field field)
+{
+    return mq_call_has(call, field) ? call->request->text[field] : (mq_slice){NULL, 0};
+}
+
+static int act_ack(struct mq_call *call, struct mq_shard *shard, struct mq_job *job)
+{
+    return mq_decide_ack_locked(shard, job, text_or_none(call, MQ_F_RESULT), call->now_ms);
+}
+
+enum mq_outcome mq_do_ack(struct mq_call *call)
+{
+    if (result_too_large(call, text_or_none(call, MQ_F_RESULT).n))
+        return mq_refuse(call, MQ_E_PAYLOAD_TOO_LARGE, "Payload too large: result is over MAX_JOB_BYTES");
+    return answer_held(call, act_ack);
+}
+
+static int act_fail(struct mq_call *call, struct mq_shard *shard, struct mq_job *job)
+{
+    bool unrecoverable = mq_number_or(call->request, MQ_F_UNRECOVERABLE, 0);
+    return mq_decide_fail_locked(shard, job, text_or_none(call, MQ_F_ERROR), unrecoverable, call->now_ms);
+}
+
+enum mq_outcome mq_do_fail(struct mq_call *call) { return answer_held(call, act_fail); }
 
 /* Walks ids with their tokens and results side by side. */
 struct batch {
@@ -119,6 +136,11 @@ enum mq_outcome mq_do_ackb(struct mq_call *call)
     return MQ_ANSWERED;
 }
 
+static int act_release(struct mq_call *call, struct mq_shard *shard, struct mq_job *job)
+{
+    return mq_decide_release_locked(shard, job, mq_number_or(call->request, MQ_F_DELAY, 0), false, call->now_ms);
+}
+
 enum mq_outcome mq_do_release(struct mq_call *call)
 {
     bool one = mq_call_has(call, MQ_F_ID), many = mq_call_has(call, MQ_F_IDS);
@@ -131,15 +153,9 @@ enum mq_outcome mq_do_release(struct mq_call *call)
         mq_reply_count(call->reply, release_or_ack_batch(call, false));
         return MQ_ANSWERED;
     }
-    struct mq_claim claim = mq_call_claim(call);
-    struct mq_job *job;
-    struct mq_shard *shard = mq_call_lock(call, claim.id);
-    int refusal = mq_decide_find_held_locked(shard, &claim, &job);
-    if (refusal == MQ_DONE)
-        refusal = mq_decide_release_locked(shard, job, mq_number_or(call->request, MQ_F_DELAY, 0), false, call->now_ms);
-    mq_call_unlock(call, shard);
+    int refusal = on_held(call, act_release);
     if (refusal != MQ_DONE)
-        return mq_refuse_job(call, refusal, claim.id);
+        return mq_refuse_job(call, refusal, call->request->number[MQ_F_ID]);
     mq_reply_count(call->reply, 1);
     return MQ_ANSWERED;
 }
@@ -153,30 +169,20 @@ enum mq_outcome mq_do_cancel(struct mq_call *call)
     return mq_answer_job(call, refusal, id);
 }
 
-enum mq_outcome mq_do_heartbeat(struct mq_call *call)
+static int act_heartbeat(struct mq_call *call, struct mq_shard *shard, struct mq_job *job)
 {
-    struct mq_claim claim = mq_call_claim(call);
-    struct mq_job *job;
-    struct mq_shard *shard = mq_call_lock(call, claim.id);
-    int refusal = mq_decide_find_held_locked(shard, &claim, &job);
-    if (refusal == MQ_DONE)
-        refusal = mq_decide_extend_locked(shard, job, mq_number_or(call->request, MQ_F_LEASE, 0), call->now_ms);
-    mq_call_unlock(call, shard);
-    return mq_answer_job(call, refusal, claim.id);
+    return mq_decide_extend_locked(shard, job, mq_number_or(call->request, MQ_F_LEASE, 0), call->now_ms);
 }
 
-enum mq_outcome mq_do_progress(struct mq_call *call)
+enum mq_outcome mq_do_heartbeat(struct mq_call *call) { return answer_held(call, act_heartbeat); }
+
+static int act_progress(struct mq_call *call, struct mq_shard *shard, struct mq_job *job)
 {
-    struct mq_claim claim = mq_call_claim(call);
-    mq_slice message = mq_call_has(call, MQ_F_MESSAGE) ? call->request->text[MQ_F_MESSAGE] : (mq_slice){NULL, 0};
-    struct mq_job *job;
-    struct mq_shard *shard = mq_call_lock(call, claim.id);
-    int refusal = mq_decide_find_held_locked(shard, &claim, &job);
-    if (refusal == MQ_DONE)
-        refusal = mq_decide_progress_locked(shard, job, (uint8_t)call->request->number[MQ_F_PROGRESS], message, call->now_ms);
-    mq_call_unlock(call, shard);
-    return mq_answer_job(call, refusal, claim.id);
+    uint8_t progress = (uint8_t)call->request->number[MQ_F_PROGRESS];
+    return mq_decide_progress_locked(shard, job, progress, text_or_none(call, MQ_F_MESSAGE), call->now_ms);
 }
+
+enum mq_outcome mq_do_progress(struct mq_call *call) { return answer_held(call, act_progress); }
 
 enum mq_outcome mq_do_getprogress(struct mq_call *call)
 {

@@ -66,7 +66,7 @@ void mq_net_free(mq_net *net);
 int mq_net_listen(mq_net *net, int fd);
 /* Serves as reactor `index` on this thread until stopped. 0, or -errno if the reactor cannot go on. */
 int mq_net_run(mq_net *net, unsigned index);
-/* From any thread or signal handler. Without force: parked pulls are answered, output is flushed for at most 1.5 s. */
+/* From any thread or signal handler. Without force: parked pulls are answered, output is flushed for at most 1 s. */
 void mq_net_stop(mq_net *net, int force);
 /* Open connections. */
 size_t mq_net_connections(const mq_net *net);

@@ -13,7 +13,7 @@
 #include <unistd.h>
 
 #define EVENTS 256
-#define STOP_GRACE_MS 1500 /* what a stopping server gives its slowest reader */
+#define STOP_GRACE_MS 1000 /* what a stopping server gives its slowest reader */
 
 /* --- rings --- */
 
