@@ -24,7 +24,7 @@ struct mq_queue {
     struct mq_list waiters; /* parked pulls, oldest first */
     struct mq_list dead;    /* the dead-letter queue, oldest first, by extra->dead */
     uint64_t dead_n, active_n, completed;
-    uint32_t due_index; /* in shard->due, by the first delayed job; MQ_HEAP_NONE without any */
+    uint32_t due_index; /* in shard->due, by the first delayed job or the token a waiter needs; MQ_HEAP_NONE without any */
     struct mq_limits limits;
     bool paused;
     bool known; /* something durable names it; else it lives only as long as a pull waits */
@@ -34,7 +34,7 @@ struct mq_queue {
 
 /* `name_json` is the name as a JSON string. NULL when there is no memory. */
 struct mq_queue *mq_queue_create(mq_slice name, mq_slice name_json, uint64_t hash, struct mq_slot *slot);
-/* Frees its jobs too. No waiter and no hold may be left. */
+/* Its jobs are not freed with it (they are the slot's). No waiter may be left. */
 void mq_queue_free(struct mq_queue *queue);
 
 /* Bytes it takes, as MAX_MEMORY counts them, without its jobs. */

@@ -65,13 +65,12 @@ static inline void step_all(struct stepped *stepped)
     }
 }
 
-/* Our end of a new connection; its buffers are as small as the kernel allows. */
+/* Our end of a new connection. What it sends us goes through a buffer as small as the kernel allows. */
 static inline int stepped_connect(struct stepped *stepped)
 {
     int fds[2], small = 1;
     CHECK_INT(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fds), 0);
     setsockopt(fds[0], SOL_SOCKET, SO_SNDBUF, &small, sizeof small);
-    setsockopt(fds[1], SOL_SOCKET, SO_SNDBUF, &small, sizeof small);
     if (mq_conn_hand_over(&stepped->net->reactors[0], &stepped->net->reactors[0], fds[0]) < 0) {
         close(fds[0]); /* no memory: as the listener does */
         close(fds[1]);

@@ -215,11 +215,13 @@ TEST(half_closed_connection_is_answered_and_then_closed)
 TEST(half_close_answers_parked_pulls_with_nothing)
 {
     setup();
-    client_say(&c, "{\"cmd\":\"PULL\",\"queue\":\"a\",\"reqId\":\"r\"}\n{\"cmd\":\"PULLB\",\"queue\":\"b\",\"count\":3}\n{\"cmd\":\"PING\"}");
+    client_say(&c, "{\"cmd\":\"PULL\",\"queue\":\"a\",\"reqId\":\"r\"}\n{\"cmd\":\"PULLB\",\"queue\":\"b\",\"count\":3}\n"
+                   "{\"cmd\":\"PULL\",\"queue\":\"b\"}\n{\"cmd\":\"PING\"}");
     WAIT_UNTIL(server_waiters(&s, "a") == 1 && server_waiters(&s, "b") == 1);
     client_half_close(&c);
     CHECK_TEXT(client_hear(&c), "{\"ok\":true,\"job\":null,\"reqId\":\"r\"}");
     CHECK_TEXT(client_hear(&c), "{\"ok\":true,\"jobs\":[]}");
+    CHECK_TEXT(client_hear(&c), "{\"ok\":true,\"job\":null}"); /* was held back, and would now wait for ever */
     CHECK(answer_is(client_hear(&c), "pong", "true"));
     CHECK(client_at_end(&c));
     CHECK(!server_waiters(&s, "a") && !server_waiters(&s, "b"));
