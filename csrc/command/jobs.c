@@ -234,10 +234,19 @@ void mq_give_nothing(struct mq_reply *reply, bool batch)
     mq_reply_list_end(reply);
 }
 
+/* Bytes that this job's answer takes at most. */
+static size_t answer_room(const struct mq_job *job)
+{
+    const struct mq_extra *extra = job->extra;
+    return 1024 + mq_queue_name_json(job->queue).n + job->data_n + 6u * job->key_n +
+           (extra ? (size_t)extra->error_n + extra->message_n : 0);
+}
+
 uint32_t mq_give_locked(struct mq_shard *shard, struct mq_queue *queue, struct mq_holder *holder, const struct mq_pull *pull,
                         struct mq_reply *reply, struct mq_given *given, size_t max_bytes, int64_t now_ms)
 {
     uint32_t n = 0;
+    bool no_room = false;
     if (MQ_UNLIKELY(mq_decide_lease_reserve_locked(shard, queue) < 0)) {
         mq_reply_refuse(reply, MQ_E_OUT_OF_MEMORY, (mq_slice){NULL, 0});
         return 0;
@@ -245,6 +254,11 @@ uint32_t mq_give_locked(struct mq_shard *shard, struct mq_queue *queue, struct m
     if (pull->batch)
         mq_reply_list(reply, MQ_RESULT_JOBS);
     while (n < pull->count && !reply->failed && (n == 0 || mq_reply_used(reply) < max_bytes)) {
+        const struct mq_job *next = mq_ready_first(&queue->ready);
+        if (next && !mq_ring_reserve(reply->out, answer_room(next))) { /* first: a job given must also be told */
+            no_room = true;
+            break;
+        }
         struct mq_job *job = mq_decide_lease_locked(shard, queue, holder, pull->lease_ms, now_ms);
         if (!job)
             break;
@@ -259,6 +273,8 @@ uint32_t mq_give_locked(struct mq_shard *shard, struct mq_queue *queue, struct m
     }
     if (pull->batch)
         mq_reply_list_end(reply);
+    else if (n == 0 && no_room)
+        mq_reply_refuse(reply, MQ_E_OUT_OF_MEMORY, (mq_slice){NULL, 0});
     else if (n == 0)
         mq_reply_job(reply, NULL);
     return n;

@@ -19,9 +19,8 @@ void mq_limits_set_rate(struct mq_limits *limits, uint64_t rate, uint64_t durati
 bool mq_limits_has_token(struct mq_limits *limits, int64_t now_ms)
 {
     if (now_ms > limits->level_at_ms) {
-        limits->level += (unsigned __int128)limits->rate * (uint64_t)(now_ms - limits->level_at_ms);
-        if (limits->level > full(limits))
-            limits->level = full(limits);
+        unsigned __int128 gain = (unsigned __int128)limits->rate * (uint64_t)(now_ms - limits->level_at_ms);
+        limits->level = gain < full(limits) - limits->level ? limits->level + gain : full(limits);
         limits->level_at_ms = now_ms;
     }
     return limits->level >= limits->duration_ms;

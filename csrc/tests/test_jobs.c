@@ -5,6 +5,7 @@
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 static struct mq_engine *e;
 
@@ -138,12 +139,19 @@ TEST(tick_moves_due_jobs_and_tells_the_next_time)
 
 TEST(thousands_of_jobs_due_at_once_all_move)
 {
+    enum { N = 3 * MQ_DUE_SLICE }; /* more than is done under one lock */
+    char *line = malloc(N * 32), *o = line;
     setup();
-    for (int i = 0; i < 2500; i++)
-        PUSH("q", ",\"delay\":10");
+    o += sprintf(o, "{\"cmd\":\"PUSHB\",\"queue\":\"q\",\"jobs\":[");
+    for (unsigned i = 0; i < N; i++)
+        o += sprintf(o, "%s{\"data\":1,\"delay\":10}", i ? "," : "");
+    o += sprintf(o, "]}");
+    run_bytes(e, line, (size_t)(o - line));
+    free(line);
+    check_stats(e, 0, 0, N, 0, 0);
     later(e, 10);
     CHECK_INT(mq_engine_tick(e), INT64_MAX);
-    check_stats(e, 2500, 0, 0, 0, 0);
+    check_stats(e, N, 0, 0, 0, 0);
     done();
 }
 

@@ -142,6 +142,33 @@ TEST(out_of_memory_leaves_no_command_half_done) { try_all(false); }
 
 TEST(out_of_memory_leaves_no_logged_command_half_done) { try_all(true); }
 
+/* A job given to somebody who never learns of it would be held by nobody until its lease ends. */
+TEST(pull_that_runs_out_of_memory_takes_no_job)
+{
+    static const char *const pulls[] = {"{\"cmd\":\"PULL\",\"queue\":\"q\"}", "{\"cmd\":\"PULLB\",\"queue\":\"q\",\"count\":9}"};
+    for (int i = 0; i < 2; i++)
+        for (uint64_t nth = 1, failed = 1; failed; nth++) {
+            struct mq_engine *engine = engine_new();
+            char *answer;
+            size_t n;
+            for (int job = 0; job < 3; job++)
+                run_ok(engine, "{\"cmd\":\"PUSH\",\"queue\":\"q\",\"data\":1}");
+            char *before = engine_dump(engine);
+            test_note("%s, allocation %llu", pulls[i], (unsigned long long)nth);
+            fail_alloc_arm(nth, false);
+            int status = mq_engine_execute(engine, pulls[i], strlen(pulls[i]), &answer, &n);
+            failed = fail_alloc_disarm();
+            char *after = engine_dump(engine);
+            if (status < 0)
+                CHECK_DUMPS(after, before);
+            else
+                mq_reply_free(answer);
+            free(before);
+            free(after);
+            mq_engine_free(engine);
+        }
+}
+
 /* --- what time does --- */
 
 static void check_due(const char *const *before, bool logged)
