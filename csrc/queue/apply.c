@@ -19,6 +19,9 @@ static struct mq_job *job_of(struct mq_shard *shard, const struct mq_record *rec
     return job;
 }
 
+/* The job is in another state now. */
+static inline void note(struct mq_job *job) { mq_index_note(&job->queue->slot->jobs, job); }
+
 static void wait_until(struct mq_shard *shard, struct mq_job *job, int64_t run_at_ms, int64_t at_ms)
 {
     struct mq_queue *queue = job->queue;
@@ -26,11 +29,12 @@ static void wait_until(struct mq_shard *shard, struct mq_job *job, int64_t run_a
     if (run_at_ms <= at_ms) {
         mq_queue_add_ready(queue, job);
         shard->counts.ready++;
-        return;
+    } else {
+        mq_queue_add_delayed(queue, job);
+        shard->counts.delayed++;
+        mq_shard_retime_locked(shard, queue);
     }
-    mq_queue_add_delayed(queue, job);
-    shard->counts.delayed++;
-    mq_shard_retime_locked(shard, queue);
+    note(job);
 }
 
 static void start_ttl(struct mq_shard *shard, struct mq_job *job)
@@ -85,7 +89,7 @@ static void end_dead(struct mq_shard *shard, struct mq_job *job)
 static void end_job(struct mq_shard *shard, struct mq_job *job)
 {
     mq_queue_key_drop(job->queue, job);
-    mq_slot_remove(mq_shard_slot(shard, job->id), job);
+    mq_index_remove(&mq_shard_slot(shard, job->id)->jobs, job);
     shard->bytes -= mq_job_bytes(job);
     mq_job_free(&shard->jobs, job);
 }
@@ -134,9 +138,9 @@ static void apply_pushed(struct mq_shard *shard, const struct mq_record *record)
     }
     job->queue = queue;
     queue->known = true;
-    if (slot->counter < job->id / MQ_SLOTS)
-        slot->counter = job->id / MQ_SLOTS;
-    mq_slot_add(slot, job);
+    if (mq_slot_counter(slot) < job->id / MQ_SLOTS)
+        atomic_store_explicit(&slot->counter, job->id / MQ_SLOTS, memory_order_relaxed);
+    mq_index_add(&slot->jobs, job);
     shard->bytes += mq_job_bytes(job);
     if (job->has_key)
         mq_queue_key_hold(queue, job);
@@ -181,6 +185,7 @@ static void apply_leased(struct mq_shard *shard, const struct mq_record *record)
     job->deliveries++;
     job->queue->active_n++;
     shard->counts.active++;
+    note(job);
 }
 
 static void apply_extended(struct mq_shard *shard, const struct mq_record *record)
@@ -218,6 +223,7 @@ static void apply_dead(struct mq_shard *shard, const struct mq_record *record)
     mq_list_append(&queue->dead, &extra->dead);
     queue->dead_n++;
     shard->counts.dead++;
+    note(job);
 }
 
 static void apply_retried(struct mq_shard *shard, const struct mq_record *record)
@@ -269,6 +275,7 @@ static void apply_acked(struct mq_shard *shard, const struct mq_record *record)
     job->ended_ms = record->at_ms;
     mq_list_append(&shard->done, &job->at.done);
     atomic_fetch_add_explicit(&shard->done_n, 1, memory_order_relaxed);
+    note(job);
 }
 
 static void apply_trimmed(struct mq_shard *shard, const struct mq_record *record)

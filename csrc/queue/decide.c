@@ -57,7 +57,7 @@ static struct mq_record about(const struct mq_job *job, enum mq_record_type type
 int mq_decide_push_reserve_locked(struct mq_shard *shard, struct mq_queue *queue, const struct mq_job *job)
 {
     const struct mq_options *options = mq_job_options(job);
-    if (reserve_ready(queue) < 0 || mq_slot_reserve(queue->slot, job->id) < 0)
+    if (reserve_ready(queue) < 0 || mq_index_reserve(&queue->slot->jobs, job->id / MQ_SLOTS) < 0)
         return MQ_NO_MEMORY;
     if (job->run_at_ms > job->created_ms && reserve_delayed(shard, queue) < 0)
         return MQ_NO_MEMORY;

@@ -14,11 +14,24 @@
 struct mq_queue;
 struct mq_holder;
 
+#define MQ_SLOTS 1024u /* id = counter << 10 | slot */
+#define MQ_SHARDS 32u
+
 #define MQ_DEFAULT_MAX_BACKOFF_MS 3600000u
 #define MQ_TIME_MAX_MS 9007199254740991 /* saturated times end here */
 #define MQ_NEVER INT64_MAX
 
-enum mq_job_state { MQ_JOB_NEW, MQ_JOB_READY, MQ_JOB_DELAYED, MQ_JOB_ACTIVE, MQ_JOB_DEAD, MQ_JOB_DONE };
+enum mq_job_state {
+    MQ_JOB_NEW, /* between two states, or not yet in one */
+    MQ_JOB_READY,
+    MQ_JOB_DELAYED, /* or in backoff */
+    MQ_JOB_PARENT,  /* waits for the jobs it depends on */
+    MQ_JOB_ACTIVE,
+    MQ_JOB_DEAD, /* in the dead-letter queue */
+    MQ_JOB_DONE, /* completed, kept to be looked at */
+};
+#define MQ_JOB_STATES 7u
+#define MQ_JOB_ANY MQ_JOB_NEW /* where a state is asked for */
 
 /* What a job has after its first failure, progress report or result: freed with the job. */
 struct mq_extra {
@@ -73,6 +86,7 @@ struct mq_job {
     bool has_key : 1;  /* a key was given */
     bool key_held : 1; /* and it stands in queue->keys */
     bool in_lane : 1;  /* READY: which of the two places */
+    uint8_t noted : 3; /* the state that the index knows */
 };
 
 /* Builds a job from a PUSHED record, linked nowhere. NULL when there is no memory. */
@@ -108,7 +122,7 @@ static inline size_t mq_job_size(const struct mq_job *job)
     return sizeof *job + (job->has_options ? sizeof(struct mq_options) : 0) + job->data_n + job->key_n;
 }
 
-#define MQ_BYTES_AN_ID 9u   /* a job's place among the ids */
+#define MQ_BYTES_AN_ID 10u  /* a job's place among the ids */
 #define MQ_BYTES_A_KEY 32u  /* a unique key's place in its table */
 
 /* Bytes it takes, as MAX_MEMORY counts them: itself, what hangs on it, its places in indexes. */

@@ -32,12 +32,11 @@ void mq_shard_close(struct mq_shard *shard)
 {
     /* holds without a holder's connection: those by lease */
     for (unsigned i = 0; i < MQ_SLOTS_A_SHARD; i++) {
-        size_t at = 0;
-        struct mq_page *page;
-        while ((page = mq_map_next(&shard->slots[i].pages, &at)))
-            for (unsigned j = 0; j < MQ_PAGE_JOBS; j++)
-                if (page->jobs[j] && page->jobs[j]->state == MQ_JOB_ACTIVE)
-                    mq_free(page->jobs[j]->at.hold);
+        struct mq_job *job;
+        for (uint64_t from = 0; (job = mq_index_up(&shard->slots[i].jobs, MQ_JOB_ACTIVE, from));) {
+            from = job->id / MQ_SLOTS + 1;
+            mq_free(job->at.hold);
+        }
         mq_slot_close(&shard->slots[i]);
     }
     mq_heap_close(&shard->due);
@@ -170,6 +169,7 @@ static unsigned ripen(struct mq_shard *shard, struct mq_queue *queue, int64_t no
         struct mq_job *job = mq_heap_top(&queue->delayed)->item;
         mq_queue_take_waiting(queue, job);
         mq_queue_add_ready(queue, job);
+        mq_index_note(&queue->slot->jobs, job);
         shard->counts.delayed--;
         shard->counts.ready++;
         done++;

@@ -22,7 +22,7 @@ static void check_job(const struct mq_job *job, struct found *found)
     const struct mq_options *options = mq_job_options(job);
     MQ_ASSERT(queue->known);
     MQ_ASSERT(job->id % MQ_SLOTS == queue->slot->number);
-    MQ_ASSERT(job->id / MQ_SLOTS <= queue->slot->counter);
+    MQ_ASSERT(job->id / MQ_SLOTS <= mq_slot_counter(queue->slot));
     MQ_ASSERT(job->key_held == (job->has_key && job->state != MQ_JOB_DEAD && job->state != MQ_JOB_DONE));
     if (job->key_held)
         MQ_ASSERT(mq_queue_key_find(queue, mq_job_key(job)) == job);
@@ -48,7 +48,7 @@ static void check_job(const struct mq_job *job, struct found *found)
     case MQ_JOB_DONE:
         found->done++;
         break;
-    case MQ_JOB_NEW:
+    case MQ_JOB_PARENT: case MQ_JOB_NEW:
         MQ_ASSERT(!"a job in no state");
     }
 }
@@ -92,18 +92,11 @@ void mq_shard_check_locked(struct mq_shard *shard)
     struct found by_job = {0};
     uint64_t bytes = 0;
     for (unsigned i = 0; i < MQ_SLOTS_A_SHARD; i++) {
-        const struct mq_page *page;
-        for (size_t at = 0; (page = mq_map_next(&shard->slots[i].pages, &at));) {
-            uint32_t used = 0;
-            for (unsigned j = 0; j < MQ_PAGE_JOBS; j++) {
-                if (!page->jobs[j])
-                    continue;
-                MQ_ASSERT(page->jobs[j]->id / MQ_SLOTS == page->number * MQ_PAGE_JOBS + j);
-                check_job(page->jobs[j], &by_job);
-                bytes += mq_job_bytes(page->jobs[j]);
-                used++;
-            }
-            MQ_ASSERT(used && used == page->used);
+        const struct mq_job *job;
+        mq_index_check(&shard->slots[i].jobs);
+        for (uint64_t from = 0; (job = mq_index_up(&shard->slots[i].jobs, MQ_JOB_ANY, from)); from = job->id / MQ_SLOTS + 1) {
+            check_job(job, &by_job);
+            bytes += mq_job_bytes(job);
         }
         check_queues(&shard->slots[i], &shard->due, &by_queue, &bytes);
     }

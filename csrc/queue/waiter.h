@@ -9,13 +9,10 @@
 #ifndef MQ_WAITER_H
 #define MQ_WAITER_H
 
-#include "base/list.h"
+#include "queue/job.h"
 
 #include <stdatomic.h>
 #include <stdint.h>
-
-#define MQ_SLOTS 1024u
-#define MQ_SHARDS 32u
 
 struct mq_shard;
 struct mq_queue;

@@ -159,12 +159,6 @@ static void dump_job(FILE *out, const struct mq_job *job)
     fputc('\n', out);
 }
 
-static int by_number(const void *a, const void *b)
-{
-    const struct mq_page *x = *(struct mq_page *const *)a, *y = *(struct mq_page *const *)b;
-    return x->number < y->number ? -1 : x->number > y->number;
-}
-
 static int by_name(const void *a, const void *b)
 {
     const struct mq_queue *x = *(struct mq_queue *const *)a, *y = *(struct mq_queue *const *)b;
@@ -186,9 +180,9 @@ static void **sorted(const struct mq_map *map, int (*order)(const void *, const 
 
 static void dump_slot(FILE *out, const struct mq_slot *slot)
 {
-    if (!slot->counter && !mq_map_size(&slot->queues))
+    if (!mq_slot_counter(slot) && !mq_map_size(&slot->queues))
         return;
-    fprintf(out, "slot %u counter %" PRIu64 "\n", slot->number, slot->counter);
+    fprintf(out, "slot %u counter %" PRIu64 "\n", slot->number, mq_slot_counter(slot));
     struct mq_queue **queues = (struct mq_queue **)sorted(&slot->queues, by_name);
     for (size_t i = 0; queues[i]; i++) {
         const struct mq_queue *queue = queues[i];
@@ -204,12 +198,9 @@ static void dump_slot(FILE *out, const struct mq_slot *slot)
             fprintf(out, "  dead %" PRIu64 "\n", mq_list_entry(node, struct mq_extra, dead)->job->id);
     }
     free(queues);
-    struct mq_page **pages = (struct mq_page **)sorted(&slot->pages, by_number);
-    for (size_t i = 0; pages[i]; i++)
-        for (unsigned j = 0; j < MQ_PAGE_JOBS; j++)
-            if (pages[i]->jobs[j])
-                dump_job(out, pages[i]->jobs[j]);
-    free(pages);
+    const struct mq_job *job;
+    for (uint64_t from = 0; (job = mq_index_up(&slot->jobs, MQ_JOB_ANY, from)); from = job->id / MQ_SLOTS + 1)
+        dump_job(out, job);
 }
 
 char *engine_dump(struct mq_engine *engine)
