@@ -3,8 +3,11 @@
 #include "base/check.h"
 #include "base/hash.h"
 #include "command/handlers.h"
+#include "queue/depend.h"
 
 #include <inttypes.h>
+
+#define DEPENDENCIES_SLICE 64u /* dependents told by whoever ended what they waited for */
 
 enum plane { plane_open, plane_jobs, plane_admin };
 
@@ -207,9 +210,14 @@ struct mq_shard *mq_call_lock(struct mq_call *call, uint64_t hash_or_id)
 void mq_call_unlock(struct mq_call *call, struct mq_shard *shard)
 {
     struct mq_engine *engine = call->engine;
-    uint64_t seq = mq_shard_unlock(shard);
+    uint64_t seq = mq_shard_unlock_to_sweep(shard);
     if (seq > call->seq)
         call->seq = seq;
+    if (MQ_UNLIKELY(mq_shard_is_due(shard, MQ_DUE_DEPENDENCIES, call->now_ms))) {
+        mq_depend_try_sweep(engine, shard, call->now_ms, DEPENDENCIES_SLICE);
+        if (mq_shard_is_due(shard, MQ_DUE_DEPENDENCIES, call->now_ms))
+            mq_shard_wake_for_dependencies(shard); /* the rest is the loop's */
+    }
     if (MQ_UNLIKELY(atomic_load_explicit(&engine->kept, memory_order_relaxed) > engine->config.result_max))
         mq_engine_trim_done(engine, call->now_ms);
 }

@@ -6,6 +6,7 @@
 #include "queue/decide.h"
 
 #define MQ_PULLB_MAX 10000u
+#define MQ_PARENTS_MAX 1000u  /* ids in depends_on: as in fields.def */
 #define MQ_PARKED_MAX 10000u /* waiting pulls of one connection */
 
 #define MQ_COMMAND(name, handler, plane, required, optional, result, method, path, doc)                                 \
@@ -49,6 +50,10 @@ uint32_t mq_give_locked(struct mq_shard *shard, struct mq_queue *queue, struct m
 
 /* The answer of a pull whose wait ended without a job. */
 void mq_give_nothing(struct mq_reply *reply, bool batch);
+
+/* Why a job is in the dead-letter queue, as clients read it; -1: no such name. */
+const char *mq_reason_name(unsigned reason);
+int mq_reason_find(mq_slice name);
 
 /* A job as its answer shows it. Mutex held, and the view is valid as long as it is. */
 struct mq_job_view mq_view_job(const struct mq_job *job);

@@ -2,18 +2,40 @@
 #include "base/check.h"
 #include "base/hash.h"
 #include "command/handlers.h"
+#include "queue/depend.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 
 /* --- push --- */
+
+#define LINK_SLICE 100000u /* dependencies linked by whoever pushes them */
 
 #define ITEM_REQUIRED MQ_BIT(MQ_F_DATA)
 #define ITEM_OPTIONAL                                                                                                   \
     (MQ_BIT(MQ_F_PRIORITY) | MQ_BIT(MQ_F_DELAY) | MQ_BIT(MQ_F_TTL) | MQ_BIT(MQ_F_TIMEOUT) | MQ_BIT(MQ_F_MAX_ATTEMPTS) | \
      MQ_BIT(MQ_F_BACKOFF) | MQ_BIT(MQ_F_MAX_BACKOFF) | MQ_BIT(MQ_F_UNIQUE_KEY) | MQ_BIT(MQ_F_DEPENDS_ON))
 
-/* The job that a request, or an item of a batch, describes. 0 or an error with its text in request->why. */
-static int read_push(const struct mq_engine *engine, struct mq_request *request, struct mq_push *push)
+/* The ids of a push's depends_on. 0 or an error with its text. */
+static int read_parents(const struct mq_engine *engine, struct mq_request *request, uint64_t *ids, mq_slice *parents)
+{
+    struct mq_json element = {0};
+    uint32_t n = 0;
+    while (mq_request_element(request, MQ_F_DEPENDS_ON, &element)) {
+        int error = mq_request_id(request, &element, MQ_F_DEPENDS_ON, &ids[n]);
+        if (error < 0)
+            return error;
+        if (!mq_depend_known(engine, ids[n]))
+            return mq_request_refuse(request, MQ_E_NOT_FOUND, "Job %" PRIu64 " not found", ids[n]);
+        n++;
+    }
+    *parents = mq_slice_of((const char *)ids, n * sizeof *ids);
+    return MQ_OK;
+}
+
+/* The job that a request, or an item of a batch, describes; `parents` has room for MQ_PARENTS_MAX ids. 0 or an error with
+ * its text in request->why. */
+static int read_push(const struct mq_engine *engine, struct mq_request *request, struct mq_push *push, uint64_t *parents)
 {
     size_t limit = engine->config.max_job_bytes;
     *push = (struct mq_push){
@@ -33,13 +55,10 @@ static int read_push(const struct mq_engine *engine, struct mq_request *request,
         return mq_request_refuse(request, MQ_E_PAYLOAD_TOO_LARGE,
                                  "Payload too large: data has %zu bytes, at most %zu are allowed", push->data.n, limit);
     }
-    struct mq_json first = {0};
-    if (MQ_UNLIKELY(mq_has(request, MQ_F_DEPENDS_ON)) && mq_request_element(request, MQ_F_DEPENDS_ON, &first)) {
-        return mq_request_refuse(request, MQ_E_NOT_SUPPORTED, "Not supported: depends_on is not available in this version");
-    }
+    if (MQ_UNLIKELY(mq_has(request, MQ_F_DEPENDS_ON)))
+        return read_parents(engine, request, parents, &push->parents);
     return MQ_OK;
 }
-
 
 /* Turns a refused push into an error and its text. */
 static int push_error(struct mq_request *request, int refusal)
@@ -54,12 +73,19 @@ static int push_error(struct mq_request *request, int refusal)
     return MQ_E_DUPLICATE;
 }
 
+/* What was pushed knows its parents before it is answered, unless there is no memory for that now. */
+static void link_parents(struct mq_call *call, struct mq_shard *shard)
+{
+    if (MQ_UNLIKELY(mq_shard_is_due(shard, MQ_DUE_DEPENDENCIES, call->now_ms)))
+        mq_depend_sweep(call->engine, shard, call->now_ms, LINK_SLICE);
+}
+
 enum mq_outcome mq_do_push(struct mq_call *call)
 {
     struct mq_push push;
     struct mq_shard *shard;
-    uint64_t id = 0;
-    int error = read_push(call->engine, call->request, &push);
+    uint64_t id = 0, parents[MQ_PARENTS_MAX];
+    int error = read_push(call->engine, call->request, &push, parents);
     if (MQ_UNLIKELY(error < 0))
         return mq_refuse_request(call, error);
     if (MQ_UNLIKELY(mq_call_memory_room(call) == 0))
@@ -71,6 +97,7 @@ enum mq_outcome mq_do_push(struct mq_call *call)
     else if (queue)
         mq_slot_queue_release(queue->slot, queue);
     mq_call_unlock(call, shard);
+    link_parents(call, shard);
     if (MQ_UNLIKELY(refusal != MQ_DONE)) {
         return mq_refuse_request(call, push_error(call->request, refusal));
     }
@@ -119,14 +146,14 @@ static uint64_t push_item(struct mq_call *call, struct mq_shard *shard, struct m
                           bool is_object, uint32_t index, uint64_t bytes_max, struct refused *refused)
 {
     struct mq_push push;
-    uint64_t id = 0;
+    uint64_t id = 0, parents[MQ_PARENTS_MAX];
     if (MQ_UNLIKELY(!is_object)) {
         refused_add(refused, index, MQ_E_INVALID, MQ_SLICE("Invalid: a job must be an object"));
         return 0;
     }
     int error = mq_request_bind(item, ITEM_REQUIRED, ITEM_OPTIONAL);
     if (error == MQ_OK)
-        error = read_push(call->engine, item, &push);
+        error = read_push(call->engine, item, &push, parents);
     if (error == MQ_OK && MQ_UNLIKELY(shard->bytes >= bytes_max))
         error = push_error(item, MQ_NO_MEMORY);
     if (MQ_LIKELY(error == MQ_OK)) {
@@ -170,6 +197,7 @@ enum mq_outcome mq_do_pushb(struct mq_call *call)
         mq_slot_queue_release(queue->slot, queue);
     }
     mq_call_unlock(call, shard);
+    link_parents(call, shard);
     mq_free(item);
     if (!queue)
         return mq_refuse(call, MQ_E_OUT_OF_MEMORY, NULL);
@@ -185,12 +213,23 @@ enum mq_outcome mq_do_pushb(struct mq_call *call)
 
 /* --- pull --- */
 
+static const char *const reasons[] = {NULL, "failed", "timeout", "worker_lost", "expired_lease", "dependency_failed"};
+
+const char *mq_reason_name(unsigned reason) { return reasons[reason]; }
+
+int mq_reason_find(mq_slice name)
+{
+    for (int i = 1; i < (int)(sizeof reasons / sizeof *reasons); i++)
+        if (mq_slice_eq(name, mq_slice_of(reasons[i], strlen(reasons[i]))))
+            return i;
+    return -1;
+}
+
 struct mq_job_view mq_view_job(const struct mq_job *job)
 {
     const struct mq_options *options = mq_job_options(job);
     const struct mq_extra *extra = job->extra;
-    static const char *const reasons[] = {NULL, "failed", "timeout", "worker_lost", "expired_lease"};
-    struct mq_job_view view = {
+        struct mq_job_view view = {
         .id = job->id,
         .queue_json = mq_queue_name_json(job->queue),
         .data = mq_job_data(job),
@@ -218,9 +257,11 @@ struct mq_job_view mq_view_job(const struct mq_job *job)
         view.last_error = mq_slice_of(extra->error, extra->error_n);
         view.message = mq_slice_of(extra->message, extra->message_n);
         view.progress = extra->progress;
+        if (extra->deps)
+            view.parents = extra->deps->ids, view.parent_n = extra->deps->n;
     }
     if (job->state == MQ_JOB_DEAD)
-        view.reason = reasons[extra->reason];
+        view.reason = mq_reason_name(extra->reason);
     return view;
 }
 
@@ -232,14 +273,6 @@ void mq_give_nothing(struct mq_reply *reply, bool batch)
     }
     mq_reply_list(reply, MQ_RESULT_JOBS);
     mq_reply_list_end(reply);
-}
-
-/* Bytes that this job's answer takes at most. */
-static size_t answer_room(const struct mq_job *job)
-{
-    const struct mq_extra *extra = job->extra;
-    return 1024 + mq_queue_name_json(job->queue).n + job->data_n + 6u * job->key_n +
-           (extra ? (size_t)extra->error_n + extra->message_n : 0);
 }
 
 uint32_t mq_give_locked(struct mq_shard *shard, struct mq_queue *queue, struct mq_holder *holder, const struct mq_pull *pull,
@@ -255,9 +288,12 @@ uint32_t mq_give_locked(struct mq_shard *shard, struct mq_queue *queue, struct m
         mq_reply_list(reply, MQ_RESULT_JOBS);
     while (n < pull->count && !reply->failed && (n == 0 || mq_reply_used(reply) < max_bytes)) {
         const struct mq_job *next = mq_ready_first(&queue->ready);
-        if (next && !mq_ring_reserve(reply->out, answer_room(next))) { /* first: a job given must also be told */
-            no_room = true;
-            break;
+        if (next) { /* room first: a job given must also be told */
+            struct mq_job_view view = mq_view_job(next);
+            if (!mq_ring_reserve(reply->out, mq_reply_job_room(&view))) {
+                no_room = true;
+                break;
+            }
         }
         struct mq_job *job = mq_decide_lease_locked(shard, queue, holder, pull->lease_ms, now_ms);
         if (!job)

@@ -51,16 +51,29 @@ void mq_reply_free(char *reply);
 void mq_engine_set_time(mq_engine *engine, int64_t now_ms);
 int64_t mq_engine_now(const mq_engine *engine);
 
-/* Moves jobs whose time has come, in every shard; what is due later than now is returned (ms since the epoch, INT64_MAX =
- * nothing). The reactors do this by themselves; only a caller without a net needs it. */
+/* Does all that is due by now, of every kind; when the next thing is due is returned (ms since the epoch, INT64_MAX =
+ * never). With reactors and sweeping threads nobody needs it. */
 int64_t mq_engine_tick(mq_engine *engine);
+
+/* What threads of the caller do for the engine; the reactors do the rest (delayed jobs, rate limits). */
+enum mq_work {
+    MQ_WORK_TIMEOUTS,     /* timeouts and leases of held jobs, TTLs, completed jobs kept long enough */
+    MQ_WORK_DEPENDENCIES, /* jobs that wait for others */
+};
+/* Sleeps until some of this work is due: 1; or mq_engine_stop_waiting was called: 0. One thread for each kind of work. */
+int mq_engine_wait(mq_engine *engine, enum mq_work work);
+/* Does what is due of this work, at most about `limit` pieces, in slices that let others at the shards in between. Returns
+ * how many were done. */
+uint64_t mq_engine_sweep(mq_engine *engine, enum mq_work work, uint64_t limit);
+/* Ends all waiting, now and later. */
+void mq_engine_stop_waiting(mq_engine *engine);
 
 /* Debug: checks every count, index and list of the engine against a full scan; aborts with a message on a difference. */
 void mq_engine_check(mq_engine *engine);
 
 /* `reactors` from 1 to 64. NULL with errno set on failure. The engine must outlive the net. */
 mq_net *mq_net_create(mq_engine *engine, unsigned reactors);
-/* No reactor may be running. NULL is ignored. */
+/* No reactor may be running, and no other thread may be in the engine. NULL is ignored. */
 void mq_net_free(mq_net *net);
 /* A bound, listening, non-blocking stream socket; the net owns it on success. Before the first run only. 0 or -errno. */
 int mq_net_listen(mq_net *net, int fd);

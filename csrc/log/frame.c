@@ -4,12 +4,14 @@
 
 /* A record: u32 length of what follows; u8 type, u8 flags, u16 slot; then numbers, then texts with u32 lengths. All
  * numbers of all types stand in one order, so that a reader needs no table; a record ends where its writer's fields end. */
-#define FIXED_NUMBERS 16u
-#define TEXTS 4u
+#define FIXED_NUMBERS 17u
+#define TEXTS 5u
 #define HEAD 8u
 #define FIXED (HEAD + FIXED_NUMBERS * 8u + TEXTS * 4u)
 
-enum { FLAG_LOST = 1, FLAG_HAS_KEY = 2, FLAG_PAUSED = 4, FLAG_HAS_TEXT = 8, FLAG_UNSENT = 16, FLAG_KEEP = 32 };
+_Static_assert(FIXED <= MQ_FRAME_RECORD_MAX, "");
+
+enum { FLAG_LOST = 1, FLAG_HAS_KEY = 2, FLAG_PAUSED = 4, FLAG_HAS_TEXT = 8, FLAG_UNSENT = 16, FLAG_KEEP = 32, FLAG_DROPPED = 64 };
 
 void mq_frame_init(struct mq_frame *frame)
 {
@@ -52,11 +54,12 @@ static char *put_text(char *o, mq_slice text)
 
 void mq_frame_add(struct mq_frame *frame, const struct mq_record *r)
 {
-    size_t size = FIXED + r->queue.n + r->data.n + r->key.n + r->text.n;
+    size_t size = FIXED + r->queue.n + r->data.n + r->key.n + r->text.n + r->parents.n;
     char *start = mq_ring_reserve(&frame->bytes, size), *o = start;
     MQ_ASSERT(start); /* reserved by whoever decided */
     unsigned flags = (r->lost ? FLAG_LOST : 0u) | (r->has_key ? FLAG_HAS_KEY : 0u) | (r->paused ? FLAG_PAUSED : 0u) |
-                     (r->text.p ? FLAG_HAS_TEXT : 0u) | (r->unsent ? FLAG_UNSENT : 0u) | (r->keep ? FLAG_KEEP : 0u);
+                     (r->text.p ? FLAG_HAS_TEXT : 0u) | (r->unsent ? FLAG_UNSENT : 0u) | (r->keep ? FLAG_KEEP : 0u) |
+                     (r->dropped ? FLAG_DROPPED : 0u);
     o = put32(o, (uint32_t)(size - 4));
     *o++ = (char)r->type;
     *o++ = (char)flags;
@@ -78,10 +81,12 @@ void mq_frame_add(struct mq_frame *frame, const struct mq_record *r)
     o = put64(o, r->rate_duration_ms);
     o = put64(o, r->concurrency);
     o = put64(o, r->progress);
+    o = put64(o, r->parent);
     o = put_text(o, r->queue);
     o = put_text(o, r->data);
     o = put_text(o, r->key);
     o = put_text(o, r->text);
+    o = put_text(o, r->parents);
     MQ_ASSERT((size_t)(o - start) == size);
     mq_ring_commit(&frame->bytes, size);
     frame->records++;
@@ -127,6 +132,7 @@ bool mq_frame_next(mq_slice *bytes, struct mq_record *r)
         .paused = flags & FLAG_PAUSED,
         .unsent = flags & FLAG_UNSENT,
         .keep = flags & FLAG_KEEP,
+        .dropped = flags & FLAG_DROPPED,
     };
     p += 4;
     r->id = get64(&p);
@@ -145,8 +151,9 @@ bool mq_frame_next(mq_slice *bytes, struct mq_record *r)
     r->rate_duration_ms = get64(&p);
     r->concurrency = get64(&p);
     r->progress = (uint8_t)get64(&p);
+    r->parent = get64(&p);
     if (!get_text(&p, end, &r->queue) || !get_text(&p, end, &r->data) || !get_text(&p, end, &r->key) ||
-        !get_text(&p, end, &r->text))
+        !get_text(&p, end, &r->text) || !get_text(&p, end, &r->parents))
         return false;
     if (!(flags & FLAG_HAS_TEXT))
         r->text = (mq_slice){NULL, 0};

@@ -23,9 +23,11 @@ enum mq_record_type { /* numbers are part of the durable format */
     MQ_REC_CANCELLED = 9,
     MQ_REC_PROGRESS = 10,
     MQ_REC_QUEUE_SET = 11, /* the queue's settings, whole */
+    MQ_REC_DEP_DONE = 15,  /* a job is told how one that it depends on has ended */
     MQ_REC_DLQ_RETRIED = 16,
     MQ_REC_DLQ_PURGED = 17,
     MQ_REC_TRIMMED = 18,   /* a completed job's record is given up */
+    MQ_REC_QUEUE_GONE = 19, /* an empty queue is forgotten: its settings, its counts, its name */
 };
 
 enum mq_reason { /* why a job is in the dead-letter queue; numbers are part of the durable format */
@@ -34,15 +36,17 @@ enum mq_reason { /* why a job is in the dead-letter queue; numbers are part of t
     MQ_REASON_TIMEOUT = 2,
     MQ_REASON_WORKER_LOST = 3,
     MQ_REASON_EXPIRED_LEASE = 4,
+    MQ_REASON_DEPENDENCY = 5,
 };
 
 struct mq_record {
     uint8_t type;   /* enum mq_record_type */
-    uint8_t reason; /* DEAD */
+    uint8_t reason; /* DEAD; RETRIED: FAILED or TIMEOUT */
     bool lost;      /* RELEASED: counts as a loss */
     bool has_key;   /* PUSHED */
     bool paused;    /* QUEUE_SET */
     bool keep;      /* ACKED: the job is kept to be looked at */
+    bool dropped;   /* DEP_DONE: the parent was cancelled, expired or dropped, not completed */
     bool unsent;    /* RELEASED: the delivery never reached a worker and is not counted */
     uint8_t progress; /* PROGRESS: 0..100 */
     uint16_t slot;
@@ -52,7 +56,9 @@ struct mq_record {
     int64_t run_at_ms;    /* PUSHED, RETRIED, RELEASED, DLQ_RETRIED */
     uint64_t token;       /* LEASED */
     uint64_t lease_ms;    /* LEASED, EXTENDED; 0 = held by its connection */
-    mq_slice queue, data, key; /* PUSHED; queue of QUEUE_SET too */
+    mq_slice queue, data, key; /* PUSHED; queue of QUEUE_SET and QUEUE_GONE too */
+    mq_slice parents;     /* PUSHED: ids (u64) of the jobs it depends on */
+    uint64_t parent;      /* DEP_DONE */
     uint64_t max_attempts, backoff_ms, max_backoff_ms, ttl_ms, timeout_ms; /* PUSHED */
     mq_slice text;        /* RETRIED, DEAD: the error; PROGRESS: the message; ACKED: the result; as written; p NULL = none */
     uint64_t rate_limit, rate_duration_ms; /* QUEUE_SET: jobs a duration; 0 = no limit */

@@ -73,7 +73,7 @@ static int64_t next_time(const struct mq_reactor *reactor)
     if (reactor->timers.n && (int64_t)reactor->timers.entries[0].high < next)
         next = (int64_t)reactor->timers.entries[0].high;
     for (unsigned i = reactor->index; i < MQ_SHARDS; i += reactor->net->reactor_n) {
-        int64_t due = atomic_load_explicit(&reactor->engine->shards[i].due_ms, memory_order_acquire);
+        int64_t due = atomic_load_explicit(&reactor->engine->shards[i].due_ms[MQ_DUE_READY], memory_order_acquire);
         next = due < next ? due : next;
     }
     if (reactor->pause_accept && reactor->accept_at_ms < next)
@@ -108,10 +108,8 @@ static void run_shards(struct mq_reactor *reactor)
 {
     for (unsigned i = reactor->index; i < MQ_SHARDS; i += reactor->net->reactor_n) {
         struct mq_shard *shard = &reactor->engine->shards[i];
-        if (MQ_LIKELY(atomic_load_explicit(&shard->due_ms, memory_order_relaxed) > reactor->now_ms))
-            continue;
-        mq_shard_lock(shard, reactor->now_ms); /* does a slice of what is due; the rest in the next turn */
-        mq_shard_unlock(shard);
+        if (MQ_UNLIKELY(mq_shard_is_due(shard, MQ_DUE_READY, reactor->now_ms)))
+            mq_shard_sweep(shard, MQ_DUE_READY, reactor->now_ms); /* a slice; the rest in the next turn */
     }
 }
 
@@ -290,12 +288,9 @@ struct mq_net *mq_net_create(struct mq_engine *engine, unsigned reactors)
             return NULL;
         }
     }
-    for (unsigned i = 0; i < MQ_SHARDS; i++) {
-        engine->shards[i].on_due = wake_for_shard;
-        engine->shards[i].on_due_context = net;
-    }
+    engine->net_context = net;
     engine->on_time = wake_all;
-    engine->on_time_context = net;
+    engine->on_ready = wake_for_shard;
     engine->log->on_commit = wake_all;
     engine->log->on_commit_context = net;
     return net;
@@ -306,9 +301,8 @@ void mq_net_free(struct mq_net *net)
     if (!net)
         return;
     struct mq_engine *engine = net->engine;
-    for (unsigned i = 0; i < MQ_SHARDS; i++)
-        engine->shards[i].on_due = NULL;
     engine->on_time = NULL;
+    engine->on_ready = NULL;
     engine->log->on_commit = NULL;
     for (unsigned i = 0; i < net->reactor_n; i++)
         close_all(&net->reactors[i]);

@@ -22,11 +22,15 @@ static struct mq_job *job_of(struct mq_shard *shard, const struct mq_record *rec
 /* The job is in another state now. */
 static inline void note(struct mq_job *job) { mq_index_note(&job->queue->slot->jobs, job); }
 
+/* Waits for its parents, its time, or a worker. */
 static void wait_until(struct mq_shard *shard, struct mq_job *job, int64_t run_at_ms, int64_t at_ms)
 {
     struct mq_queue *queue = job->queue;
     job->run_at_ms = run_at_ms;
-    if (run_at_ms <= at_ms) {
+    if (MQ_UNLIKELY(job->extra && job->extra->deps && job->extra->deps->open)) {
+        mq_queue_add_parent(queue, job);
+        shard->counts.parents++;
+    } else if (run_at_ms <= at_ms) {
         mq_queue_add_ready(queue, job);
         shard->counts.ready++;
     } else {
@@ -53,15 +57,17 @@ static void end_ttl(struct mq_shard *shard, struct mq_job *job)
 
 static void end_waiting(struct mq_shard *shard, struct mq_job *job)
 {
-    bool delayed = job->state == MQ_JOB_DELAYED;
+    enum mq_job_state state = job->state;
     mq_queue_take_waiting(job->queue, job);
-    end_ttl(shard, job);
-    if (delayed) {
+    if (MQ_LIKELY(state == MQ_JOB_READY)) {
+        shard->counts.ready--;
+    } else if (state == MQ_JOB_PARENT) {
+        shard->counts.parents--;
+    } else {
         shard->counts.delayed--;
         mq_shard_retime_locked(shard, job->queue);
-    } else {
-        shard->counts.ready--;
     }
+    job->state = MQ_JOB_NEW;
 }
 
 static void end_hold(struct mq_shard *shard, struct mq_job *job)
@@ -86,12 +92,37 @@ static void end_dead(struct mq_shard *shard, struct mq_job *job)
     job->state = MQ_JOB_NEW;
 }
 
+/* Those that wait for this job will be told. Nobody waits on replay: the links are made anew after it. */
+static void settle(struct mq_shard *shard, struct mq_job *job, bool dropped)
+{
+    struct mq_list *dependents = &job->extra->dependents;
+    for (struct mq_list *node = dependents->next; node != dependents; node = node->next)
+        mq_list_entry(node, struct mq_link, node)->dropped = dropped;
+    mq_list_splice(&shard->settled, dependents);
+}
+
 static void end_job(struct mq_shard *shard, struct mq_job *job)
 {
+    struct mq_deps *deps = job->extra ? job->extra->deps : NULL;
+    if (MQ_UNLIKELY(deps != NULL)) { /* its parents, or whoever links it just now, may still know of it */
+        shard->bytes -= mq_deps_bytes(deps);
+        job->extra->deps = NULL;
+        mq_list_remove(&deps->node);
+        mq_list_append(&shard->orphans, &deps->node);
+    }
     mq_queue_key_drop(job->queue, job);
     mq_index_remove(&mq_shard_slot(shard, job->id)->jobs, job);
     shard->bytes -= mq_job_bytes(job);
     mq_job_free(&shard->jobs, job);
+}
+
+/* It ends without having been completed. */
+static void drop_job(struct mq_shard *shard, struct mq_job *job)
+{
+    if (job->extra)
+        settle(shard, job, true);
+    mq_slot_drop(mq_shard_slot(shard, job->id), job->id);
+    end_job(shard, job);
 }
 
 /* The job's extra, made of the hint if it had none. */
@@ -144,6 +175,8 @@ static void apply_pushed(struct mq_shard *shard, const struct mq_record *record)
     shard->bytes += mq_job_bytes(job);
     if (job->has_key)
         mq_queue_key_hold(queue, job);
+    if (job->extra)
+        mq_list_append(&shard->unlinked, &job->extra->deps->node);
     start_ttl(shard, job);
     wait_until(shard, job, record->run_at_ms, record->at_ms);
 }
@@ -167,6 +200,7 @@ static void apply_leased(struct mq_shard *shard, const struct mq_record *record)
     struct mq_hold *hold = mq_pool_get(&shard->holds);
     MQ_ASSERT(hold);
     end_waiting(shard, job);
+    end_ttl(shard, job);
     *hold = (struct mq_hold){
         .job = job,
         .token = record->token,
@@ -209,11 +243,16 @@ static void apply_dead(struct mq_shard *shard, const struct mq_record *record)
 {
     struct mq_job *job = job_of(shard, record);
     struct mq_queue *queue = job->queue;
-    end_hold(shard, job);
-    if (record->reason == MQ_REASON_FAILED || record->reason == MQ_REASON_TIMEOUT)
-        job->attempts++;
-    else
-        job->losses++;
+    if (record->reason == MQ_REASON_DEPENDENCY) {
+        end_waiting(shard, job);
+        end_ttl(shard, job);
+    } else {
+        end_hold(shard, job);
+        if (record->reason == MQ_REASON_FAILED || record->reason == MQ_REASON_TIMEOUT)
+            job->attempts++;
+        else
+            job->losses++;
+    }
     mq_queue_key_drop(queue, job);
     set_error(shard, job, record);
     struct mq_extra *extra = extra_of(shard, job, record);
@@ -249,11 +288,13 @@ static void apply_released(struct mq_shard *shard, const struct mq_record *recor
 static void apply_ended(struct mq_shard *shard, const struct mq_record *record)
 {
     struct mq_job *job = job_of(shard, record);
-    if (job->state == MQ_JOB_ACTIVE)
+    if (job->state == MQ_JOB_ACTIVE) {
         end_hold(shard, job);
-    else
+    } else {
         end_waiting(shard, job);
-    end_job(shard, job);
+        end_ttl(shard, job);
+    }
+    drop_job(shard, job);
 }
 
 static void apply_acked(struct mq_shard *shard, const struct mq_record *record)
@@ -262,6 +303,8 @@ static void apply_acked(struct mq_shard *shard, const struct mq_record *record)
     end_hold(shard, job);
     job->queue->completed++;
     shard->counts.completed++;
+    if (job->extra)
+        settle(shard, job, false);
     if (!record->keep) {
         end_job(shard, job);
         return;
@@ -317,13 +360,76 @@ static void apply_dlq_purged(struct mq_shard *shard, const struct mq_record *rec
 {
     struct mq_job *job = job_of(shard, record);
     end_dead(shard, job);
-    end_job(shard, job);
+    drop_job(shard, job);
+}
+
+static void apply_dep_done(struct mq_shard *shard, const struct mq_record *record)
+{
+    struct mq_job *job = job_of(shard, record);
+    struct mq_deps *deps = job->extra->deps;
+    for (uint32_t i = 0; i < deps->n; i++)
+        if (deps->ids[i] == record->parent && deps->links[i].outcome == MQ_PARENT_OPEN) {
+            deps->links[i].outcome = record->dropped ? MQ_PARENT_DROPPED : MQ_PARENT_COMPLETED;
+            deps->open--;
+        }
+    if (!deps->open && job->state == MQ_JOB_PARENT) {
+        end_waiting(shard, job);
+        wait_until(shard, job, job->run_at_ms, record->at_ms);
+    }
+}
+
+static void apply_queue_gone(struct mq_shard *shard, const struct mq_record *record)
+{
+    struct mq_queue *queue = record->queue_hint;
+    if (!queue) {
+        uint64_t hash = mq_hash_bytes(record->queue.p, record->queue.n);
+        queue = mq_slot_queue(mq_shard_slot(shard, hash), record->queue, hash);
+        MQ_ASSERT(queue);
+    }
+    shard->counts.completed -= queue->completed;
+    queue->completed = 0;
+    queue->paused = queue->known = false;
+    queue->limits = (struct mq_limits){0};
+    mq_shard_retime_locked(shard, queue);
+    mq_slot_queue_release(queue->slot, queue);
+}
+
+/* What happened, as numbers that only rise. */
+static void count(struct mq_totals *totals, const struct mq_record *record)
+{
+    switch ((enum mq_record_type)record->type) {
+    case MQ_REC_PUSHED:
+        totals->pushed++;
+        break;
+    case MQ_REC_ACKED:
+        totals->completed++;
+        break;
+    case MQ_REC_RETRIED:
+        totals->retried++; /* fall through */
+    case MQ_REC_DEAD:
+        totals->failed += record->reason == MQ_REASON_FAILED;
+        totals->timed_out += record->reason == MQ_REASON_TIMEOUT;
+        totals->stalled += record->reason == MQ_REASON_WORKER_LOST || record->reason == MQ_REASON_EXPIRED_LEASE;
+        break;
+    case MQ_REC_RELEASED:
+        totals->stalled += record->lost;
+        break;
+    case MQ_REC_EXPIRED:
+        totals->expired++;
+        break;
+    case MQ_REC_CANCELLED:
+        totals->cancelled++;
+        break;
+    default:
+        break;
+    }
 }
 
 void mq_apply_locked(struct mq_shard *shard, const struct mq_record *record)
 {
     if (MQ_UNLIKELY(record->id && !record->job_hint && record->type != MQ_REC_PUSHED)) /* replay: nobody has reserved */
         MQ_ASSERT(mq_decide_replay_reserve_locked(shard, job_of(shard, record)) == MQ_DONE);
+    count(&shard->totals, record);
     switch ((enum mq_record_type)record->type) {
     case MQ_REC_PUSHED:
         apply_pushed(shard, record);
@@ -363,6 +469,12 @@ void mq_apply_locked(struct mq_shard *shard, const struct mq_record *record)
         break;
     case MQ_REC_DLQ_PURGED:
         apply_dlq_purged(shard, record);
+        break;
+    case MQ_REC_DEP_DONE:
+        apply_dep_done(shard, record);
+        break;
+    case MQ_REC_QUEUE_GONE:
+        apply_queue_gone(shard, record);
         break;
     }
 }

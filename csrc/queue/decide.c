@@ -4,11 +4,20 @@
 #include "base/hash.h"
 #include "base/mem.h"
 
+#include <inttypes.h>
+#include <stdio.h>
+
 static int reserve_frame(struct mq_shard *shard, size_t text_n)
 {
     if (!shard->log->wants_records)
         return MQ_DONE;
     return mq_frame_reserve(&shard->frame, text_n) < 0 ? MQ_NO_MEMORY : MQ_DONE;
+}
+
+/* A job is to end without having been completed. */
+static int reserve_drop(struct mq_shard *shard, const struct mq_job *job)
+{
+    return reserve_frame(shard, 0) < 0 || mq_slot_drop_reserve(job->queue->slot, job->id) < 0 ? MQ_NO_MEMORY : MQ_DONE;
 }
 
 static int reserve_delayed(struct mq_shard *shard, struct mq_queue *queue)
@@ -72,7 +81,7 @@ int mq_decide_replay_reserve_locked(struct mq_shard *shard, struct mq_job *job)
 {
     struct mq_queue *queue = job->queue;
     if (mq_decide_lease_reserve_locked(shard, queue) < 0 || reserve_delayed(shard, queue) < 0 || reserve_ttl(shard) < 0 ||
-        (job->has_key && mq_map_reserve(&queue->keys) < 0))
+        (job->has_key && mq_map_reserve(&queue->keys) < 0) || mq_slot_drop_reserve(queue->slot, job->id) < 0)
         return MQ_NO_MEMORY;
     return MQ_DONE;
 }
@@ -93,6 +102,7 @@ int mq_decide_push_locked(struct mq_shard *shard, struct mq_queue *queue, const 
         .queue = mq_queue_name(queue),
         .data = push->data,
         .key = push->key,
+        .parents = push->parents,
         .max_attempts = push->max_attempts,
         .backoff_ms = push->backoff_ms,
         .max_backoff_ms = push->max_backoff_ms,
@@ -104,7 +114,7 @@ int mq_decide_push_locked(struct mq_shard *shard, struct mq_queue *queue, const 
     if (!record.job_hint)
         return MQ_NO_MEMORY;
     if (mq_decide_push_reserve_locked(shard, queue, record.job_hint) < 0 ||
-        reserve_frame(shard, record.queue.n + record.data.n + record.key.n) < 0) {
+        reserve_frame(shard, record.queue.n + record.data.n + record.key.n + record.parents.n) < 0) {
         mq_job_free(&shard->jobs, record.job_hint);
         return MQ_NO_MEMORY;
     }
@@ -128,7 +138,7 @@ static inline bool within_limits(struct mq_queue *queue, int64_t now_ms)
 
 bool mq_decide_can_give_locked(struct mq_shard *shard, struct mq_queue *queue, int64_t now_ms)
 {
-    while (queue->ready.n && !queue->paused && within_limits(queue, now_ms)) {
+    for (unsigned i = 0; i <= MQ_DUE_FIRST && queue->ready.n && !queue->paused && within_limits(queue, now_ms); i++) {
         struct mq_job *job = mq_ready_first(&queue->ready);
         if (MQ_LIKELY(!is_expired(job, now_ms)))
             return true;
@@ -192,15 +202,20 @@ static inline void after_hold(struct mq_shard *shard, struct mq_queue *queue, in
         mq_shard_serve_locked(shard, queue, now_ms);
 }
 
+int mq_decide_trim_job_locked(struct mq_shard *shard, struct mq_job *job, int64_t now_ms)
+{
+    if (reserve_frame(shard, 0) < 0)
+        return MQ_NO_MEMORY;
+    struct mq_record record = about(job, MQ_REC_TRIMMED, now_ms);
+    mq_shard_emit_locked(shard, &record);
+    atomic_fetch_sub_explicit(shard->kept, 1, memory_order_relaxed);
+    return MQ_DONE;
+}
+
 unsigned mq_decide_trim_locked(struct mq_shard *shard, int64_t now_ms)
 {
     struct mq_list *node = mq_list_first(&shard->done);
-    if (!node || reserve_frame(shard, 0) < 0)
-        return 0;
-    struct mq_record record = about(mq_list_entry(node, struct mq_job, at.done), MQ_REC_TRIMMED, now_ms);
-    mq_shard_emit_locked(shard, &record);
-    atomic_fetch_sub_explicit(shard->kept, 1, memory_order_relaxed);
-    return 1;
+    return node && mq_decide_trim_job_locked(shard, mq_list_entry(node, struct mq_job, at.done), now_ms) == MQ_DONE;
 }
 
 /* Makes room for one more completed job. At the bound this shard's oldest goes, if the shard has its share; if not, there
@@ -292,6 +307,7 @@ static int fail_with(struct mq_shard *shard, struct mq_job *job, enum mq_reason 
         return status;
     }
     struct mq_record record = about(job, MQ_REC_RETRIED, now_ms);
+    record.reason = (uint8_t)reason;
     record.run_at_ms = mq_time_add(now_ms, backoff_after(options, attempts));
     if (reserve_frame(shard, error.n) < 0 || reserve_delayed(shard, queue) < 0 ||
         reserve_text(job, error.p != NULL, error, &record) < 0)
@@ -326,7 +342,7 @@ int mq_decide_cancel_locked(struct mq_shard *shard, uint64_t id, int64_t now_ms)
     struct mq_job *job = mq_slot_job(mq_shard_slot(shard, id), id);
     if (!job || job->state == MQ_JOB_DEAD || job->state == MQ_JOB_DONE)
         return MQ_NO_JOB;
-    if (reserve_frame(shard, 0) < 0)
+    if (reserve_drop(shard, job) < 0)
         return MQ_NO_MEMORY;
     struct mq_queue *queue = job->queue;
     struct mq_record record = about(job, MQ_REC_CANCELLED, now_ms);
@@ -337,7 +353,7 @@ int mq_decide_cancel_locked(struct mq_shard *shard, uint64_t id, int64_t now_ms)
 
 int mq_decide_purge_dead_locked(struct mq_shard *shard, struct mq_job *job, int64_t now_ms)
 {
-    if (reserve_frame(shard, 0) < 0)
+    if (reserve_drop(shard, job) < 0)
         return MQ_NO_MEMORY;
     struct mq_record record = about(job, MQ_REC_DLQ_PURGED, now_ms);
     mq_shard_emit_locked(shard, &record);
@@ -352,9 +368,58 @@ int mq_decide_retry_dead_locked(struct mq_shard *shard, struct mq_job *job, int6
     if (reserve_frame(shard, 0) < 0 || reserve_ready(queue) < 0 || (job->has_key && mq_map_reserve(&queue->keys) < 0))
         return MQ_NO_MEMORY;
     struct mq_record record = about(job, MQ_REC_DLQ_RETRIED, now_ms);
-    record.run_at_ms = now_ms;
+    /* one that was never let run may have a delay to go; the others run now */
+    if (job->extra->reason != MQ_REASON_DEPENDENCY || job->run_at_ms < now_ms)
+        record.run_at_ms = now_ms;
     mq_shard_emit_locked(shard, &record);
     return MQ_DONE;
+}
+
+int mq_decide_parent_ended_locked(struct mq_shard *shard, struct mq_job *job, uint64_t parent, bool dropped, int64_t now_ms)
+{
+    struct mq_queue *queue = job->queue;
+    char why[80];
+    bool waits = job->state == MQ_JOB_PARENT;
+    if (reserve_frame(shard, 0) < 0 || reserve_ready(queue) < 0 || reserve_delayed(shard, queue) < 0)
+        return MQ_NO_MEMORY;
+    if (dropped && waits) { /* first: this may be refused, what follows not */
+        int n = snprintf(why, sizeof why, "\"Dependency %" PRIu64 " was cancelled or dropped\"", parent);
+        if (reserve_frame(shard, 2 * MQ_FRAME_RECORD_MAX + (size_t)n) < 0)
+            return MQ_NO_MEMORY;
+        int status = bury(shard, job, MQ_REASON_DEPENDENCY, mq_slice_of(why, (size_t)n), now_ms);
+        if (status < 0)
+            return status;
+    }
+    struct mq_record record = about(job, MQ_REC_DEP_DONE, now_ms);
+    record.parent = parent;
+    record.dropped = dropped;
+    mq_shard_emit_locked(shard, &record);
+    mq_shard_serve_locked(shard, queue, now_ms);
+    return MQ_DONE;
+}
+
+int mq_decide_forget_queue_locked(struct mq_shard *shard, struct mq_queue *queue, int64_t now_ms)
+{
+    if (reserve_frame(shard, mq_queue_name(queue).n) < 0)
+        return MQ_NO_MEMORY;
+    struct mq_record record = {
+        .type = MQ_REC_QUEUE_GONE,
+        .slot = queue->slot->number,
+        .at_ms = now_ms,
+        .queue = mq_queue_name(queue),
+        .queue_hint = queue,
+    };
+    mq_shard_emit_locked(shard, &record);
+    return MQ_DONE;
+}
+
+struct mq_extra *mq_decide_extra_locked(struct mq_shard *shard, struct mq_job *job)
+{
+    if (!job->extra && (job->extra = mq_extra_create())) {
+        job->extra->job = job;
+        shard->bytes += sizeof *job->extra;
+    }
+    return job->extra;
 }
 
 int mq_decide_settings_locked(struct mq_shard *shard, struct mq_queue *queue, const struct mq_queue_settings *settings,
@@ -432,7 +497,7 @@ unsigned mq_decide_deadline_locked(struct mq_shard *shard, struct mq_hold *hold,
 
 unsigned mq_decide_expire_locked(struct mq_shard *shard, struct mq_job *job, int64_t now_ms)
 {
-    if (reserve_frame(shard, 0) < 0)
+    if (reserve_drop(shard, job) < 0)
         return 0;
     struct mq_record record = about(job, MQ_REC_EXPIRED, now_ms);
     mq_shard_emit_locked(shard, &record);

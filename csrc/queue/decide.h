@@ -11,6 +11,7 @@
 
 struct mq_push {
     mq_slice data, key;
+    mq_slice parents; /* ids (u64) of jobs it depends on; each has been given out */
     bool has_key;
     int32_t priority;
     uint64_t delay_ms, ttl_ms, timeout_ms, max_attempts, backoff_ms, max_backoff_ms;
@@ -36,12 +37,15 @@ int mq_decide_replay_reserve_locked(struct mq_shard *shard, struct mq_job *job);
 int mq_decide_push_locked(struct mq_shard *shard, struct mq_queue *queue, const struct mq_push *push, int64_t now_ms,
                           uint64_t *id);
 
-/* A ready job may be given to a worker now. Ends those at the front whose TTL has run out, so that none of them is given
- * however many are due at once. */
+/* A ready job may be given to a worker now. Ends those at the front whose TTL has run out; of a great number of them only
+ * a slice, and then nothing can be given until the sweep has come past them. */
 bool mq_decide_can_give_locked(struct mq_shard *shard, struct mq_queue *queue, int64_t now_ms);
 
 /* Reserves what giving one job takes; 0 or MQ_NO_MEMORY. */
 int mq_decide_lease_reserve_locked(struct mq_shard *shard, struct mq_queue *queue);
+
+/* An extra for a job that others wait for; NULL when there is no memory. */
+struct mq_extra *mq_decide_extra_locked(struct mq_shard *shard, struct mq_job *job);
 
 /* Gives the first ready job to a holder (or by lease). NULL: nothing can be given, or there is no memory. */
 struct mq_job *mq_decide_lease_locked(struct mq_shard *shard, struct mq_queue *queue, struct mq_holder *holder,
@@ -62,6 +66,8 @@ int mq_decide_find_held_locked(struct mq_shard *shard, const struct mq_claim *cl
 int mq_decide_ack_locked(struct mq_shard *shard, struct mq_job *job, mq_slice result, int64_t now_ms);
 /* Gives up the oldest kept job of this shard. 1, or 0: there is none, or no memory to say so. */
 unsigned mq_decide_trim_locked(struct mq_shard *shard, int64_t now_ms);
+/* Gives up this kept job. */
+int mq_decide_trim_job_locked(struct mq_shard *shard, struct mq_job *job, int64_t now_ms);
 /* `error` quoted, p NULL = none. */
 int mq_decide_fail_locked(struct mq_shard *shard, struct mq_job *job, mq_slice error, bool unrecoverable, int64_t now_ms);
 /* `unsent`: the delivery never reached anybody and does not count. */
@@ -72,6 +78,11 @@ int mq_decide_cancel_locked(struct mq_shard *shard, uint64_t id, int64_t now_ms)
 int mq_decide_retry_dead_locked(struct mq_shard *shard, struct mq_job *job, int64_t now_ms);
 /* A job of the dead-letter queue is gone for good. */
 int mq_decide_purge_dead_locked(struct mq_shard *shard, struct mq_job *job, int64_t now_ms);
+
+/* A job that waits for others is told how one of them ended: it goes on, waits for the rest, or is dead. */
+int mq_decide_parent_ended_locked(struct mq_shard *shard, struct mq_job *job, uint64_t parent, bool dropped, int64_t now_ms);
+/* A queue without jobs is forgotten, unless somebody waits on it: then only what is known of it. Not to be used afterwards. */
+int mq_decide_forget_queue_locked(struct mq_shard *shard, struct mq_queue *queue, int64_t now_ms);
 
 /* A heartbeat: the lease of a leased job ends lease_ms from now (0 = as long as it was pulled with), a timeout counts from now. */
 int mq_decide_extend_locked(struct mq_shard *shard, struct mq_job *job, uint64_t lease_ms, int64_t now_ms);

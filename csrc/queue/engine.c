@@ -2,7 +2,9 @@
 
 #include "base/check.h"
 #include "queue/decide.h"
+#include "queue/depend.h"
 
+#include <limits.h>
 #include <sys/random.h>
 
 void mq_config_init(struct mq_config *config)
@@ -41,6 +43,16 @@ static void free_tokens(struct mq_engine *engine)
     mq_free(engine->tokens);
 }
 
+/* With the shard's mutex held. */
+static void shard_due(void *context, unsigned shard, enum mq_due due, int64_t due_ms)
+{
+    struct mq_engine *engine = context;
+    if (due != MQ_DUE_READY)
+        mq_hook_due(&engine->hooks[due], due_ms);
+    else if (engine->on_ready)
+        engine->on_ready(engine->net_context, shard);
+}
+
 struct mq_engine *mq_engine_open(const struct mq_config *config, struct mq_log *log)
 {
     struct mq_engine *engine = mq_alloc_lines(sizeof *engine);
@@ -61,9 +73,21 @@ struct mq_engine *mq_engine_open(const struct mq_config *config, struct mq_log *
         mq_clock_init_manual(&engine->clock, config->manual_time_ms);
     else
         mq_clock_init_real(&engine->clock);
-    for (unsigned i = 0; i < MQ_SHARDS; i++)
-        mq_shard_init(&engine->shards[i], i, seed, log, &engine->config, &engine->kept);
     engine->log = log;
+    for (unsigned i = 0; i < MQ_DUES; i++)
+        if (mq_hook_init(&engine->hooks[i]) < 0) {
+            while (i)
+                mq_hook_close(&engine->hooks[--i]);
+            free_tokens(engine);
+            mq_free(engine);
+            return NULL;
+        }
+    mq_hub_init(&engine->hub);
+    mq_mutex_init(&engine->depend_mutex);
+    struct mq_shard_world world = {.log = log, .hub = &engine->hub, .config = &engine->config, .kept = &engine->kept,
+                                   .on_due = shard_due, .on_due_context = engine};
+    for (unsigned i = 0; i < MQ_SHARDS; i++)
+        mq_shard_init(&engine->shards[i], i, seed, &world);
     return engine;
 }
 
@@ -73,6 +97,10 @@ void mq_engine_free(struct mq_engine *engine)
         return;
     for (unsigned i = 0; i < MQ_SHARDS; i++)
         mq_shard_close(&engine->shards[i]);
+    for (unsigned i = 0; i < MQ_DUES; i++)
+        mq_hook_close(&engine->hooks[i]);
+    mq_hub_close(&engine->hub);
+    mq_mutex_close(&engine->depend_mutex);
     engine->log->ops->close(engine->log);
     free_tokens(engine);
     mq_free((void *)engine->tables);
@@ -83,22 +111,89 @@ void mq_engine_set_time(struct mq_engine *engine, int64_t now_ms)
 {
     mq_clock_set(&engine->clock, now_ms);
     if (engine->on_time)
-        engine->on_time(engine->on_time_context);
+        engine->on_time(engine->net_context);
+    for (unsigned i = 0; i < MQ_DUES; i++)
+        mq_hook_wake(&engine->hooks[i]);
 }
 
 int64_t mq_engine_now(const struct mq_engine *engine) { return mq_clock_now_ms(&engine->clock); }
 
+static int64_t next_due(const struct mq_engine *engine, enum mq_due due)
+{
+    int64_t next = MQ_NEVER;
+    for (unsigned i = 0; i < MQ_SHARDS; i++) {
+        int64_t at = atomic_load(&engine->shards[i].due_ms[due]);
+        next = at < next ? at : next;
+    }
+    return next;
+}
+
+uint64_t mq_engine_sweep(struct mq_engine *engine, enum mq_work work, uint64_t limit)
+{
+    static const enum mq_due dues[] = {MQ_DUE_TIMEOUTS, MQ_DUE_DEPENDENCIES};
+    enum mq_due due = dues[work];
+    int64_t now = mq_engine_now(engine);
+    uint64_t done = 0, before = UINT64_MAX;
+    while (done < limit && done != before) { /* a slice in each shard, then the next in each: nobody waits long for any */
+        before = done;
+        for (unsigned i = 0; i < MQ_SHARDS && done < limit; i++) {
+            struct mq_shard *shard = &engine->shards[i];
+            if (!mq_shard_is_due(shard, due, now))
+                continue;
+            done += due == MQ_DUE_DEPENDENCIES ? mq_depend_sweep(engine, shard, now, MQ_DUE_SLICE)
+                                               : mq_shard_sweep(shard, due, now);
+        }
+    }
+    return done;
+}
+
+int mq_engine_wait(struct mq_engine *engine, enum mq_work work)
+{
+    static const enum mq_due dues[] = {MQ_DUE_TIMEOUTS, MQ_DUE_DEPENDENCIES};
+    enum mq_due due = dues[work];
+    struct mq_hook *hook = &engine->hooks[due];
+    for (;;) {
+        int64_t next = next_due(engine, due);
+        mq_hook_plan(hook, next);
+        int64_t seen = next_due(engine, due), now = mq_engine_now(engine); /* after the plan is known: nothing is missed */
+        next = seen < next ? seen : next;
+        bool over = atomic_load(&engine->waiting_over);
+        int timeout = -1;
+        if (over || next <= now)
+            timeout = 0;
+        else if (next != MQ_NEVER && !engine->clock.manual)
+            timeout = next - now < INT_MAX ? (int)(next - now) : INT_MAX;
+        mq_hook_sleep(hook, timeout);
+        if (over)
+            return 0;
+        if (next <= now)
+            return 1;
+    }
+}
+
+void mq_engine_stop_waiting(struct mq_engine *engine)
+{
+    atomic_store(&engine->waiting_over, true);
+    for (unsigned i = 0; i < MQ_DUES; i++)
+        mq_hook_wake(&engine->hooks[i]);
+}
+
 int64_t mq_engine_tick(struct mq_engine *engine)
 {
     int64_t now = mq_engine_now(engine), next = MQ_NEVER;
-    for (unsigned i = 0; i < MQ_SHARDS; i++) {
-        struct mq_shard *shard = &engine->shards[i];
-        while (atomic_load(&shard->due_ms) <= now) {
-            mq_shard_lock(shard, now);
-            mq_shard_unlock(shard);
-        }
-        int64_t due = atomic_load(&shard->due_ms);
-        next = due < next ? due : next;
+    uint64_t done = 1;
+    while (done) {
+        done = 0;
+        for (unsigned i = 0; i < MQ_SHARDS; i++)
+            while (mq_shard_is_due(&engine->shards[i], MQ_DUE_READY, now) &&
+                   mq_shard_sweep(&engine->shards[i], MQ_DUE_READY, now))
+                done++;
+        done += mq_engine_sweep(engine, MQ_WORK_TIMEOUTS, UINT64_MAX);
+        done += mq_engine_sweep(engine, MQ_WORK_DEPENDENCIES, UINT64_MAX);
+    }
+    for (unsigned due = 0; due < MQ_DUES; due++) {
+        int64_t at = next_due(engine, due);
+        next = at < next ? at : next;
     }
     return next;
 }

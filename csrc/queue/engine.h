@@ -11,12 +11,17 @@ struct mq_engine {
     struct mq_clock clock;
     struct mq_config config; /* without its tokens */
     char **tokens;           /* config.auth_token_n of them */
+    struct mq_hub hub;
+    struct mq_mutex depend_mutex;    /* queue/depend */
+    struct mq_hook hooks[MQ_DUES];   /* where the control loops sleep; [MQ_DUE_READY] unused: the reactors do that */
+    _Atomic bool waiting_over;       /* the loops are to end */
     _Alignas(64) _Atomic uint64_t kept; /* completed jobs kept, over all shards */
     struct mq_log *log;
     const void *tables;      /* command/'s lookup tables */
-    /* Called by mq_engine_set_time after the time moved; NULL = nobody sleeps. */
+    /* The net's: the time was moved by hand; a shard's READY came nearer. NULL = no reactor sleeps. */
     void (*on_time)(void *context);
-    void *on_time_context;
+    void (*on_ready)(void *context, unsigned shard);
+    void *net_context;
 };
 
 /* As mq_engine_create; the engine takes over the log. NULL: no memory, and the log is still the caller's. */

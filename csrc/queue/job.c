@@ -9,6 +9,34 @@ static bool needs_options(const struct mq_record *record)
            record->max_backoff_ms != MQ_DEFAULT_MAX_BACKOFF_MS;
 }
 
+struct mq_deps *mq_deps_create(uint64_t job_id, mq_slice parents)
+{
+    uint32_t n = (uint32_t)(parents.n / sizeof(uint64_t));
+    struct mq_deps *deps = mq_alloc_zero(sizeof *deps + n * (sizeof *deps->links + sizeof *deps->ids));
+    if (!deps)
+        return NULL;
+    mq_list_init(&deps->node);
+    deps->job_id = job_id;
+    deps->ids = (uint64_t *)(deps->links + n);
+    deps->n = deps->open = n;
+    memcpy(deps->ids, parents.p, n * sizeof *deps->ids);
+    for (uint32_t i = 0; i < n; i++) {
+        mq_list_init(&deps->links[i].node);
+        deps->links[i].deps = deps;
+    }
+    return deps;
+}
+
+static struct mq_extra *extra_with_deps(const struct mq_record *record)
+{
+    struct mq_extra *extra = mq_extra_create();
+    if (extra && !(extra->deps = mq_deps_create(record->id, record->parents))) {
+        mq_extra_free(extra);
+        return NULL;
+    }
+    return extra;
+}
+
 struct mq_job *mq_job_create(struct mq_slab *slab, const struct mq_record *record)
 {
     bool options = needs_options(record);
@@ -16,7 +44,13 @@ struct mq_job *mq_job_create(struct mq_slab *slab, const struct mq_record *recor
     struct mq_job *job = mq_slab_get(slab, fixed + record->data.n + record->key.n);
     if (!job)
         return NULL;
+    struct mq_extra *extra = NULL;
+    if (record->parents.n && !(extra = extra_with_deps(record))) {
+        mq_slab_put(slab, job, fixed + record->data.n + record->key.n);
+        return NULL;
+    }
     *job = (struct mq_job){
+        .extra = extra,
         .id = record->id,
         .run_at_ms = record->run_at_ms,
         .created_ms = record->at_ms,
@@ -36,6 +70,8 @@ struct mq_job *mq_job_create(struct mq_slab *slab, const struct mq_record *recor
             .timeout_ms = record->timeout_ms,
             .ttl_index = MQ_HEAP_NONE,
         };
+    if (extra)
+        extra->job = job;
     char *bytes = mq_job_bytes_at(job);
     if (record->data.n)
         memcpy(bytes, record->data.p, record->data.n);
@@ -53,8 +89,11 @@ void mq_job_free(struct mq_slab *slab, struct mq_job *job)
 struct mq_extra *mq_extra_create(void)
 {
     struct mq_extra *extra = mq_alloc_zero(sizeof *extra);
-    if (extra)
+    if (extra) {
         mq_list_init(&extra->dead);
+        mq_list_init(&extra->dependents);
+        mq_list_init(&extra->waiters);
+    }
     return extra;
 }
 
@@ -65,6 +104,7 @@ void mq_extra_free(struct mq_extra *extra)
     mq_free(extra->error);
     mq_free(extra->message);
     mq_free(extra->result);
+    mq_free(extra->deps);
     mq_free(extra);
 }
 

@@ -33,10 +33,33 @@ enum mq_job_state {
 #define MQ_JOB_STATES 7u
 #define MQ_JOB_ANY MQ_JOB_NEW /* where a state is asked for */
 
-/* What a job has after its first failure, progress report or result: freed with the job. */
+/* One of the jobs that another depends on. `node` and `dropped` are guarded by the mutex of the parent's shard, `outcome`
+ * by that of the dependent's and engine->depend_mutex together: either is enough to read it. */
+enum mq_outcome_of_parent { MQ_PARENT_OPEN, MQ_PARENT_COMPLETED, MQ_PARENT_DROPPED };
+
+struct mq_link {
+    struct mq_list node; /* in the parent's extra->dependents, then in its shard's `settled`; else unlinked */
+    struct mq_deps *deps;
+    bool dropped;        /* settled: how the parent ended */
+    uint8_t outcome;     /* enum mq_outcome_of_parent: what the dependent has been told */
+};
+
+/* What a job depends on, as it was pushed. It outlives the job: the sweep of dependencies frees it, when no parent knows it. */
+struct mq_deps {
+    struct mq_list node; /* in its shard's `unlinked` or `orphans`, or in none */
+    uint64_t job_id;     /* the dependent */
+    uint64_t *ids;       /* of the parents, as written: n of them, behind the links */
+    uint32_t n, open;    /* all; those not yet told */
+    struct mq_link links[];
+};
+
+/* What a job has after its first failure, progress report or result, or once another waits for it: freed with the job. */
 struct mq_extra {
     struct mq_job *job;  /* whose extra this is */
     struct mq_list dead; /* in queue->dead while in the dead-letter queue */
+    struct mq_list dependents; /* struct mq_link of jobs that wait for this one */
+    struct mq_list waiters;    /* struct mq_waiter: those who wait for its end */
+    struct mq_deps *deps;      /* what it depends on; NULL = nothing */
     char *error;         /* the last one, quoted as written; NULL = none */
     char *message;       /* of the last progress report, quoted as written; NULL = none */
     char *result;        /* DONE: JSON as written; NULL = none */
@@ -94,6 +117,13 @@ struct mq_job *mq_job_create(struct mq_slab *slab, const struct mq_record *recor
 /* The job must be linked nowhere. */
 void mq_job_free(struct mq_slab *slab, struct mq_job *job);
 
+/* `parents`: ids as bytes, as a PUSHED record has them. NULL when there is no memory. */
+struct mq_deps *mq_deps_create(uint64_t job_id, mq_slice parents);
+static inline size_t mq_deps_bytes(const struct mq_deps *deps)
+{
+    return sizeof *deps + deps->n * (sizeof *deps->links + sizeof *deps->ids);
+}
+
 /* Empty; NULL when there is no memory. */
 struct mq_extra *mq_extra_create(void);
 void mq_extra_free(struct mq_extra *extra);
@@ -130,7 +160,8 @@ static inline size_t mq_job_bytes(const struct mq_job *job)
 {
     const struct mq_extra *extra = job->extra;
     return mq_slab_bytes(mq_job_size(job)) + MQ_BYTES_AN_ID + (job->has_key ? MQ_BYTES_A_KEY : 0) +
-           (extra ? sizeof *extra + extra->error_n + extra->message_n + extra->result_n : 0);
+           (extra ? sizeof *extra + extra->error_n + extra->message_n + extra->result_n +
+                        (extra->deps ? mq_deps_bytes(extra->deps) : 0) : 0);
 }
 
 /* a + b, at most MQ_TIME_MAX_MS. */

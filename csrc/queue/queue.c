@@ -49,7 +49,9 @@ void mq_queue_add_ready(struct mq_queue *queue, struct mq_job *job)
 void mq_queue_add_delayed(struct mq_queue *queue, struct mq_job *job)
 {
     job->state = MQ_JOB_DELAYED;
-    mq_heap_push(&queue->delayed, (uint64_t)job->run_at_ms, job->id, job);
+    /* of those due in one millisecond the highest priority first: a slice of them then begins with the right ones */
+    uint64_t rank = (uint64_t)((int64_t)INT32_MAX - job->priority);
+    mq_heap_push(&queue->delayed, (uint64_t)job->run_at_ms, rank << 32 | (uint32_t)(job->id / MQ_SLOTS), job);
 }
 
 void mq_queue_take_waiting(struct mq_queue *queue, struct mq_job *job)
@@ -57,6 +59,8 @@ void mq_queue_take_waiting(struct mq_queue *queue, struct mq_job *job)
     if (job->state == MQ_JOB_READY) {
         mq_ready_remove(&queue->ready, job);
         mq_ready_shrink(&queue->ready, queue->active_n + 1);
+    } else if (job->state == MQ_JOB_PARENT) {
+        queue->parent_n--;
     } else {
         MQ_ASSERT(job->state == MQ_JOB_DELAYED);
         mq_heap_remove(&queue->delayed, job->at.heap_index);

@@ -19,11 +19,11 @@ struct mq_queue {
     uint64_t hash; /* XXH64 of the name */
     struct mq_slot *slot;
     struct mq_ready ready;
-    struct mq_heap delayed; /* by run_at */
+    struct mq_heap delayed; /* by run_at, priority, id */
     struct mq_map keys;     /* unique keys in use, to their jobs */
     struct mq_list waiters; /* parked pulls, oldest first */
     struct mq_list dead;    /* the dead-letter queue, oldest first, by extra->dead */
-    uint64_t dead_n, active_n, completed;
+    uint64_t dead_n, active_n, parent_n, completed;
     uint32_t due_index; /* in shard->due, by the first delayed job or the token a waiter needs; MQ_HEAP_NONE without any */
     struct mq_limits limits;
     bool paused;
@@ -53,7 +53,13 @@ static inline mq_slice mq_queue_name_json(const struct mq_queue *queue)
 /* The job's queue must be this one. */
 void mq_queue_add_ready(struct mq_queue *queue, struct mq_job *job);
 void mq_queue_add_delayed(struct mq_queue *queue, struct mq_job *job);
-/* Out of ready or delayed. */
+/* Waits for the jobs it depends on: stands in no list of the queue. */
+static inline void mq_queue_add_parent(struct mq_queue *queue, struct mq_job *job)
+{
+    job->state = MQ_JOB_PARENT;
+    queue->parent_n++;
+}
+/* Out of ready, delayed or waiting for parents. */
 void mq_queue_take_waiting(struct mq_queue *queue, struct mq_job *job);
 
 /* The job that holds this unique key, or NULL. */

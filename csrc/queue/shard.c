@@ -4,8 +4,7 @@
 #include "base/hash.h"
 #include "queue/decide.h"
 
-void mq_shard_init(struct mq_shard *shard, unsigned number, uint64_t seed, struct mq_log *log, const struct mq_config *config,
-                   _Atomic uint64_t *kept)
+void mq_shard_init(struct mq_shard *shard, unsigned number, uint64_t seed, const struct mq_shard_world *world)
 {
     memset(shard, 0, sizeof *shard);
     mq_mutex_init(&shard->mutex);
@@ -16,15 +15,23 @@ void mq_shard_init(struct mq_shard *shard, unsigned number, uint64_t seed, struc
     mq_pool_init(&shard->holds, sizeof(struct mq_hold), 256);
     mq_frame_init(&shard->frame);
     mq_list_init(&shard->delivered);
-    shard->log = log;
+    shard->log = world->log;
     shard->number = number;
-    shard->config = config;
-    shard->kept = kept;
+    shard->config = world->config;
+    shard->kept = world->kept;
+    shard->hub = world->hub;
+    shard->on_due = world->on_due;
+    shard->on_due_context = world->on_due_context;
     mq_list_init(&shard->done);
+    mq_list_init(&shard->unlinked);
+    mq_list_init(&shard->settled);
+    mq_list_init(&shard->orphans);
+    mq_ring_init_sized(&shard->outbox.bytes, 4096);
     shard->token_state = mq_hash_u64(seed + number * 0x9E3779B97F4A7C15u);
     for (unsigned i = 0; i < MQ_SLOTS_A_SHARD; i++)
         mq_slot_init(&shard->slots[i], (uint16_t)(i * MQ_SHARDS + number), &shard->jobs, &shard->bytes);
-    atomic_init(&shard->due_ms, MQ_NEVER);
+    for (unsigned i = 0; i < MQ_DUES; i++)
+        atomic_init(&shard->due_ms[i], MQ_NEVER);
     atomic_init(&shard->bytes_seen, 0);
 }
 
@@ -39,6 +46,9 @@ void mq_shard_close(struct mq_shard *shard)
         }
         mq_slot_close(&shard->slots[i]);
     }
+    for (struct mq_list *node; (node = mq_list_pop(&shard->orphans));)
+        mq_free(mq_list_entry(node, struct mq_deps, node));
+    mq_ring_close(&shard->outbox.bytes);
     mq_heap_close(&shard->due);
     mq_heap_close(&shard->deadlines);
     mq_heap_close(&shard->ttls);
@@ -64,27 +74,58 @@ static inline int64_t done_due(const struct mq_shard *shard)
     return mq_time_add(oldest->ended_ms, shard->config->result_ttl_ms);
 }
 
-static inline int64_t next_due(const struct mq_shard *shard)
+/* What was due and could not be done for want of memory is not due again before some time has passed. */
+static inline int64_t or_retry(const struct mq_shard *shard, int64_t due)
 {
-    int64_t due = top_time(&shard->due), deadline = top_time(&shard->deadlines), ttl = top_time(&shard->ttls);
-    due = deadline < due ? deadline : due;
-    due = ttl < due ? ttl : due;
-    int64_t done = done_due(shard);
-    due = done < due ? done : due;
     return due < shard->retry_ms && due != MQ_NEVER ? shard->retry_ms : due;
 }
 
-int64_t mq_shard_lock(struct mq_shard *shard, int64_t now_ms)
+static inline int64_t ready_due(const struct mq_shard *shard) { return or_retry(shard, top_time(&shard->due)); }
+
+static inline int64_t timeouts_due(const struct mq_shard *shard)
+{
+    int64_t due = top_time(&shard->deadlines), ttl = top_time(&shard->ttls), done = done_due(shard);
+    due = ttl < due ? ttl : due;
+    return or_retry(shard, done < due ? done : due);
+}
+
+static inline int64_t dependencies_due(const struct mq_shard *shard)
+{
+    bool any = !mq_list_empty(&shard->settled) || !mq_list_empty(&shard->unlinked) || !mq_list_empty(&shard->orphans);
+    return MQ_UNLIKELY(any) ? or_retry(shard, 0) : MQ_NEVER;
+}
+
+static inline void publish_due(struct mq_shard *shard, enum mq_due which, int64_t due, bool wake)
+{
+    int64_t seen = atomic_load_explicit(&shard->due_ms[which], memory_order_relaxed);
+    if (MQ_LIKELY(due == seen))
+        return;
+    atomic_store(&shard->due_ms[which], due);
+    if (due < seen && wake)
+        shard->on_due(shard->on_due_context, shard->number, which, due);
+}
+
+static unsigned run_ready(struct mq_shard *shard, int64_t now_ms, unsigned limit);
+static unsigned run_timeouts(struct mq_shard *shard, int64_t now_ms, unsigned limit);
+
+static inline void lock_at(struct mq_shard *shard, int64_t now_ms)
 {
     mq_mutex_lock(&shard->mutex);
     if (shard->now_ms < now_ms)
         shard->now_ms = now_ms;
-    if (MQ_UNLIKELY(next_due(shard) <= shard->now_ms))
-        mq_shard_run_due_locked(shard, shard->now_ms, MQ_DUE_SLICE);
+}
+
+int64_t mq_shard_lock(struct mq_shard *shard, int64_t now_ms)
+{
+    lock_at(shard, now_ms);
+    if (MQ_UNLIKELY(ready_due(shard) <= shard->now_ms))
+        run_ready(shard, shard->now_ms, MQ_DUE_FIRST);
+    if (MQ_UNLIKELY(timeouts_due(shard) <= shard->now_ms))
+        run_timeouts(shard, shard->now_ms, MQ_DUE_FIRST);
     return shard->now_ms;
 }
 
-uint64_t mq_shard_unlock(struct mq_shard *shard)
+static uint64_t unlock(struct mq_shard *shard, bool wake)
 {
     if (shard->frame.records) {
         int64_t number = shard->log->ops->append(shard->log, shard->number, &shard->frame);
@@ -96,23 +137,37 @@ uint64_t mq_shard_unlock(struct mq_shard *shard)
         struct mq_waiter *waiter = mq_list_entry(mq_list_pop(&shard->delivered), struct mq_waiter, node);
         waiter->send(waiter, shard->log_seq);
     }
+    if (MQ_UNLIKELY(mq_ring_used(&shard->outbox.bytes)))
+        mq_outbox_send(&shard->outbox, shard->hub, shard->log_seq);
     if (atomic_load_explicit(&shard->bytes_seen, memory_order_relaxed) != shard->bytes)
         atomic_store_explicit(&shard->bytes_seen, shard->bytes, memory_order_relaxed);
-    int64_t due = next_due(shard), seen = atomic_load_explicit(&shard->due_ms, memory_order_relaxed);
-    if (MQ_UNLIKELY(due != seen)) {
-        atomic_store(&shard->due_ms, due);
-        if (due < seen && shard->on_due)
-            shard->on_due(shard->on_due_context, shard->number);
-    }
+    publish_due(shard, MQ_DUE_READY, ready_due(shard), true);
+    publish_due(shard, MQ_DUE_TIMEOUTS, timeouts_due(shard), true);
+    publish_due(shard, MQ_DUE_DEPENDENCIES, dependencies_due(shard), wake);
     uint64_t seq = shard->log_seq;
     mq_mutex_unlock(&shard->mutex);
     return seq;
+}
+
+uint64_t mq_shard_unlock(struct mq_shard *shard) { return unlock(shard, true); }
+
+uint64_t mq_shard_unlock_to_sweep(struct mq_shard *shard) { return unlock(shard, false); }
+
+unsigned mq_shard_sweep(struct mq_shard *shard, enum mq_due due, int64_t now_ms)
+{
+    lock_at(shard, now_ms);
+    unsigned done = due == MQ_DUE_READY ? run_ready(shard, shard->now_ms, MQ_DUE_SLICE)
+                                        : run_timeouts(shard, shard->now_ms, MQ_DUE_SLICE);
+    mq_shard_unlock(shard);
+    mq_mutex_let_in(&shard->mutex);
+    return done;
 }
 
 void mq_shard_emit_locked(struct mq_shard *shard, const struct mq_record *record)
 {
     if (shard->log->wants_records)
         mq_frame_add(&shard->frame, record); /* first: apply may free what the slices borrow from */
+    mq_notify_locked(shard, record);
     mq_apply_locked(shard, record);
 }
 
@@ -179,23 +234,43 @@ static unsigned ripen(struct mq_shard *shard, struct mq_queue *queue, int64_t no
     return done ? done : top_time(&queue->delayed) > now_ms; /* the token for a waiter counts too */
 }
 
-unsigned mq_shard_run_due_locked(struct mq_shard *shard, int64_t now_ms, unsigned limit)
+/* It is due, but there is no memory to do it. */
+static unsigned put_off(struct mq_shard *shard, int64_t now_ms)
+{
+    shard->retry_ms = now_ms + RETRY_MS;
+    return 0;
+}
+
+static unsigned run_ready(struct mq_shard *shard, int64_t now_ms, unsigned limit)
+{
+    unsigned done = 0, more = 1;
+    for (; more && done < limit && top_time(&shard->due) <= now_ms; done += more)
+        more = ripen(shard, mq_heap_top(&shard->due)->item, now_ms, limit - done);
+    return more ? done : put_off(shard, now_ms);
+}
+
+static unsigned expire(struct mq_shard *shard, int64_t now_ms)
+{
+    struct mq_job *job = (struct mq_job *)mq_heap_top(&shard->ttls)->item - 1;
+    struct mq_queue *queue = job->queue;
+    unsigned done = mq_decide_expire_locked(shard, job, now_ms);
+    mq_shard_serve_locked(shard, queue, now_ms); /* one that can be given may stand behind it */
+    return done;
+}
+
+static unsigned run_timeouts(struct mq_shard *shard, int64_t now_ms, unsigned limit)
 {
     unsigned done = 0;
     while (done < limit) {
         unsigned before = done;
-        if (top_time(&shard->due) <= now_ms)
-            done += ripen(shard, mq_heap_top(&shard->due)->item, now_ms, limit - done);
         if (top_time(&shard->deadlines) <= now_ms)
             done += mq_decide_deadline_locked(shard, mq_heap_top(&shard->deadlines)->item, now_ms);
         if (top_time(&shard->ttls) <= now_ms)
-            done += mq_decide_expire_locked(shard, (struct mq_job *)mq_heap_top(&shard->ttls)->item - 1, now_ms);
+            done += expire(shard, now_ms);
         if (done_due(shard) <= now_ms)
             done += mq_decide_trim_locked(shard, now_ms);
         if (done == before)
-            break;
+            return timeouts_due(shard) <= now_ms ? put_off(shard, now_ms) : done;
     }
-    if (MQ_UNLIKELY(done == 0)) /* it is due, but there is no memory to do it */
-        shard->retry_ms = now_ms + RETRY_MS;
     return done;
 }

@@ -10,6 +10,7 @@ void mq_slot_init(struct mq_slot *slot, uint16_t number, struct mq_slab *slab, u
     *slot = (struct mq_slot){.number = number, .bytes = bytes};
     mq_map_init(&slot->queues);
     mq_index_init(&slot->jobs, slab);
+    mq_idset_init(&slot->dropped);
 }
 
 void mq_slot_close(struct mq_slot *slot)
@@ -21,6 +22,7 @@ void mq_slot_close(struct mq_slot *slot)
         mq_job_free(slot->jobs.slab, job);
     }
     mq_index_close(&slot->jobs);
+    mq_idset_close(&slot->dropped);
     for (size_t at = 0; (queue = mq_map_next(&slot->queues, &at));)
         mq_queue_free(queue);
     mq_map_close(&slot->queues);
@@ -58,4 +60,11 @@ void mq_slot_queue_release(struct mq_slot *slot, struct mq_queue *queue)
     mq_map_remove(&slot->queues, queue->hash, queue);
     *slot->bytes -= mq_queue_bytes(queue);
     mq_queue_free(queue);
+}
+
+void mq_slot_drop(struct mq_slot *slot, uint64_t id)
+{
+    *slot->bytes -= slot->dropped.bytes;
+    mq_idset_add(&slot->dropped, id / MQ_SLOTS);
+    *slot->bytes += slot->dropped.bytes;
 }

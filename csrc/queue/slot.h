@@ -7,6 +7,7 @@
 #define MQ_SLOT_H
 
 #include "base/map.h"
+#include "base/idset.h"
 #include "queue/index.h"
 #include "queue/queue.h"
 
@@ -14,6 +15,7 @@ struct mq_slot {
     _Atomic uint64_t counter; /* of the last id given out */
     struct mq_map queues;     /* by name */
     struct mq_index jobs;     /* by id */
+    struct mq_idset dropped;  /* counters of jobs that ended without being completed: what a dependent must know for ever */
     uint64_t *bytes;          /* the shard's count, to which queues are added */
     uint16_t number;
 };
@@ -37,6 +39,13 @@ static inline uint64_t mq_slot_next_id(const struct mq_slot *slot)
 {
     return (mq_slot_counter(slot) + 1) * MQ_SLOTS + slot->number;
 }
+
+/* Room to note that this job was dropped; 0, or -1 when there is no memory. */
+static inline int mq_slot_drop_reserve(struct mq_slot *slot, uint64_t id)
+{
+    return mq_idset_reserve(&slot->dropped, id / MQ_SLOTS);
+}
+void mq_slot_drop(struct mq_slot *slot, uint64_t id);
 
 /* The job with this id, or NULL. */
 static inline struct mq_job *mq_slot_job(struct mq_slot *slot, uint64_t id)

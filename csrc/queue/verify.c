@@ -16,6 +16,14 @@ struct found {
     uint64_t done;
 };
 
+static void check_deps(const struct mq_deps *deps, bool waits)
+{
+    uint32_t open = 0;
+    for (uint32_t i = 0; i < deps->n; i++)
+        open += deps->links[i].outcome == MQ_PARENT_OPEN;
+    MQ_ASSERT(open == deps->open && (!waits || open));
+}
+
 static void check_job(const struct mq_job *job, struct found *found)
 {
     const struct mq_queue *queue = job->queue;
@@ -27,7 +35,7 @@ static void check_job(const struct mq_job *job, struct found *found)
     if (job->key_held)
         MQ_ASSERT(mq_queue_key_find(queue, mq_job_key(job)) == job);
     if (options && options->ttl_index != MQ_HEAP_NONE)
-        MQ_ASSERT(job->state == MQ_JOB_READY || job->state == MQ_JOB_DELAYED);
+        MQ_ASSERT(job->state == MQ_JOB_READY || job->state == MQ_JOB_DELAYED || job->state == MQ_JOB_PARENT);
     switch ((enum mq_job_state)job->state) {
     case MQ_JOB_READY:
         MQ_ASSERT(job->in_lane || queue->ready.heap.entries[job->at.heap_index].item == job);
@@ -48,7 +56,11 @@ static void check_job(const struct mq_job *job, struct found *found)
     case MQ_JOB_DONE:
         found->done++;
         break;
-    case MQ_JOB_PARENT: case MQ_JOB_NEW:
+    case MQ_JOB_PARENT:
+        check_deps(job->extra->deps, true);
+        found->counts.parents++;
+        break;
+    case MQ_JOB_NEW:
         MQ_ASSERT(!"a job in no state");
     }
 }
@@ -73,6 +85,7 @@ static void check_queues(const struct mq_slot *slot, const struct mq_heap *due, 
         counts->ready += queue->ready.n;
         counts->delayed += queue->delayed.n;
         counts->active += queue->active_n;
+        counts->parents += queue->parent_n;
         counts->dead += queue->dead_n;
         counts->completed += queue->completed;
     }
@@ -83,6 +96,7 @@ static void check_equal(const struct mq_counts *a, const struct mq_counts *b)
     MQ_ASSERT(a->ready == b->ready);
     MQ_ASSERT(a->delayed == b->delayed);
     MQ_ASSERT(a->active == b->active);
+    MQ_ASSERT(a->parents == b->parents);
     MQ_ASSERT(a->dead == b->dead);
 }
 
@@ -94,6 +108,7 @@ void mq_shard_check_locked(struct mq_shard *shard)
     for (unsigned i = 0; i < MQ_SLOTS_A_SHARD; i++) {
         const struct mq_job *job;
         mq_index_check(&shard->slots[i].jobs);
+        bytes += shard->slots[i].dropped.bytes;
         for (uint64_t from = 0; (job = mq_index_up(&shard->slots[i].jobs, MQ_JOB_ANY, from)); from = job->id / MQ_SLOTS + 1) {
             check_job(job, &by_job);
             bytes += mq_job_bytes(job);

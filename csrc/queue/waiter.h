@@ -1,8 +1,9 @@
 /* Who waits for jobs and who holds them: the two ways in which a connection is known to the queues.
  *
- * A waiter is a parked pull. It stands in its queue's list, in order of arrival, guarded by the shard's mutex. When jobs
- * can be given, the queue unlinks it and calls `deliver` and then `send` with the mutex held, from whatever thread made the
- * jobs ready (net/ supplies both, so that nothing here knows sockets).
+ * A waiter is a parked pull, which stands in its queue's list in order of arrival, or a WAITJOB, which stands in its job's;
+ * both guarded by the shard's mutex. When jobs can be given, or the job ends, the waiter is unlinked and `deliver` and then
+ * `send` are called with the mutex held, from whatever thread was at work (net/ supplies both, so that nothing here knows
+ * sockets).
  *
  * A holder owns jobs for as long as a connection lives: one list for each shard, each guarded by that shard's mutex.
  */
@@ -28,10 +29,17 @@ struct mq_holder {
     _Atomic uint32_t shards; /* bit n: something was held in shard n at some time */
 };
 
+/* How a job ended, for those who waited for that. */
+struct mq_ending {
+    enum { MQ_ENDED_COMPLETED, MQ_ENDED_FAILED, MQ_ENDED_GONE } how;
+    mq_slice text; /* COMPLETED: the result; FAILED: the last error; as written, p NULL = none */
+};
+
 struct mq_waiter {
-    struct mq_list node;    /* in queue->waiters */
-    struct mq_queue *queue; /* valid while parked */
-    uint64_t hash;          /* of the queue's name: leads to the shard without touching the queue */
+    struct mq_list node;    /* in queue->waiters or the job's extra->waiters */
+    struct mq_queue *queue; /* valid while a pull is parked; WAITJOB: NULL */
+    uint64_t hash;          /* of the queue's name, or the job's id: leads to the shard without touching either */
+    const struct mq_ending *ending; /* WAITJOB: valid within deliver */
     struct mq_holder *holder;
     struct mq_pull pull;
     bool parked;

@@ -42,6 +42,20 @@ static void *reactor_main(void *argument)
     return NULL;
 }
 
+struct sweeper {
+    mq_engine *engine;
+    enum mq_work work;
+};
+
+static void *sweeper_main(void *argument)
+{
+    struct sweeper sweeper = *(struct sweeper *)argument;
+    free(argument);
+    while (mq_engine_wait(sweeper.engine, sweeper.work))
+        mq_engine_sweep(sweeper.engine, sweeper.work, 100000);
+    return NULL;
+}
+
 void server_start(struct server *server, const struct mq_config *config, unsigned reactors)
 {
     struct mq_config defaults = engine_config();
@@ -56,6 +70,11 @@ void server_start(struct server *server, const struct mq_config *config, unsigne
         *start = (struct start){server->net, i};
         CHECK_INT(pthread_create(&server->threads[i], NULL, reactor_main, start), 0);
     }
+    for (unsigned i = 0; i < 2; i++) {
+        struct sweeper *sweeper = malloc(sizeof *sweeper);
+        *sweeper = (struct sweeper){server->engine, i};
+        CHECK_INT(pthread_create(&server->sweepers[i], NULL, sweeper_main, sweeper), 0);
+    }
 }
 
 void server_join(struct server *server)
@@ -69,6 +88,9 @@ void server_end(struct server *server)
 {
     mq_net_stop(server->net, 1);
     server_join(server);
+    mq_engine_stop_waiting(server->engine);
+    for (unsigned i = 0; i < 2; i++)
+        CHECK_INT(pthread_join(server->sweepers[i], NULL), 0);
     mq_net_free(server->net);
     mq_engine_check(server->engine);
     mq_engine_free(server->engine);

@@ -17,6 +17,7 @@ struct server {
     mq_net *net;
     unsigned reactors;
     pthread_t threads[SERVER_REACTORS];
+    pthread_t sweepers[2]; /* by enum mq_work */
     int port;
 };
 

@@ -327,14 +327,14 @@ TEST(timeout_and_lease_end_serve_waiters)
 TEST(someone_who_sleeps_is_told_when_a_nearer_time_comes)
 {
     setup();
-    CHECK(atomic_load(&shard->due_ms) == MQ_NEVER);
+    CHECK(atomic_load(&shard->due_ms[MQ_DUE_READY]) == MQ_NEVER);
     push_at(T0, 500, 0);
-    CHECK_INT(atomic_load(&shard->due_ms), T0 + 500);
+    CHECK_INT(atomic_load(&shard->due_ms[MQ_DUE_READY]), T0 + 500);
     push_at(T0, 100, 0);
-    CHECK_INT(atomic_load(&shard->due_ms), T0 + 100);
+    CHECK_INT(atomic_load(&shard->due_ms[MQ_DUE_READY]), T0 + 100);
     push_at(T0, 0, 20);
-    CHECK_INT(atomic_load(&shard->due_ms), T0 + 100);
+    CHECK_INT(atomic_load(&shard->due_ms[MQ_DUE_READY]), T0 + 100);
     lease_at(T0, 0);
-    CHECK_INT(atomic_load(&shard->due_ms), T0 + 20);
+    CHECK_INT(atomic_load(&shard->due_ms[MQ_DUE_TIMEOUTS]), T0 + 20);
     done();
 }

@@ -246,11 +246,15 @@ bool mq_token_parse(mq_slice text, uint64_t *token)
     return true;
 }
 
+#define ID_ROOM 18u /* an id and a comma */
+
 static size_t job_room(const struct mq_job_view *job)
 {
-    return 640 + job->queue_json.n + job->data.n + job->last_error.n + job->message.n +
+    return 640 + job->queue_json.n + job->data.n + job->last_error.n + job->message.n + job->parent_n * ID_ROOM +
            (job->has_key ? MQ_QUOTED_MAX(job->unique_key.n) : 0);
 }
+
+size_t mq_reply_job_room(const struct mq_job_view *job) { return job_room(job) + END_ROOM + 64; }
 
 static inline char *put_text_or_null(char *o, mq_slice text) { return text.p ? put_slice(o, text) : PUT(o, "null"); }
 
@@ -261,7 +265,13 @@ static char *put_job_tail(char *o, const struct mq_job_view *job)
         o += mq_quote(job->unique_key, o);
     else
         o = PUT(o, "null");
-    o = put_number(PUT(o, ",\"depends_on\":[],\"progress\":"), job->progress);
+    o = PUT(o, ",\"depends_on\":[");
+    for (uint32_t i = 0; i < job->parent_n; i++) {
+        if (i)
+            *o++ = ',';
+        o = put_number(o, job->parents[i]);
+    }
+    o = put_number(PUT(o, "],\"progress\":"), job->progress);
     o = PUT(put_text_or_null(PUT(o, ",\"progress_msg\":"), job->message), ",\"deliveries\":");
     o = put_number(o, job->deliveries);
     if (job->has_token) {

@@ -34,6 +34,8 @@ void mq_reply_paused(struct mq_reply *reply, bool paused);
 void mq_reply_pong(struct mq_reply *reply);
 void mq_reply_stats(struct mq_reply *reply, const struct mq_stats_view *stats);
 void mq_reply_hello(struct mq_reply *reply, const struct mq_hello_view *hello);
+/* Bytes that the answer with this job takes at most. */
+size_t mq_reply_job_room(const struct mq_job_view *job);
 void mq_reply_job(struct mq_reply *reply, const struct mq_job_view *job); /* NULL: job:null */
 /* `state` as GETJOB names it; job NULL: job:null */
 void mq_reply_job_state(struct mq_reply *reply, const struct mq_job_view *job, const char *state);

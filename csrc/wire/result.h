@@ -21,6 +21,11 @@ enum mq_result_kind {
     MQ_RESULT_STATS,
     MQ_RESULT_PONG,
     MQ_RESULT_HELLO,
+    MQ_RESULT_TOPOLOGY,
+    MQ_RESULT_JOBS_PAGE,
+    MQ_RESULT_ENDING,
+    MQ_RESULT_METRICS,
+    MQ_RESULT_CRONS,
 };
 
 /* A job as clients see it. Times are ms since the epoch, 0 = not yet; durations ms. Slices borrow from the job. */
@@ -32,6 +37,8 @@ struct mq_job_view {
     uint64_t attempts, max_attempts, backoff_ms, max_backoff_ms, ttl_ms, timeout_ms, deliveries;
     uint64_t token;         /* of the present delivery; valid if has_token */
     mq_slice unique_key;    /* decoded; valid if has_key */
+    const uint64_t *parents; /* ids of depends_on: parent_n of them */
+    uint32_t parent_n;
     mq_slice last_error;    /* quoted as written; p NULL = none */
     mq_slice message;       /* of the last progress report, quoted as written; p NULL = none */
     uint8_t progress;       /* 0..100 */
