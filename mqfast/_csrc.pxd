@@ -17,6 +17,7 @@ cdef extern from "mqfast.h" nogil:
         uint32_t max_deliveries
         uint64_t result_ttl_ms
         uint64_t result_max
+        int cron
         uint64_t lease_ms
         int64_t manual_time_ms
         uint64_t seed
@@ -25,11 +26,29 @@ cdef extern from "mqfast.h" nogil:
     void mq_config_init(mq_config *config)
     mq_engine *mq_engine_create(const mq_config *config)
     void mq_engine_free(mq_engine *engine)
-    int mq_engine_execute(mq_engine *engine, const char *line, size_t line_n, char **reply, size_t *reply_n)
+    struct mq_verdict:
+        int64_t next_run_ms
+        const char *why
+        size_t why_n
+
+    int mq_engine_execute(mq_engine *engine, const char *line, size_t line_n, const mq_verdict *verdict, char **reply,
+                          size_t *reply_n)
     void mq_reply_free(char *reply)
     void mq_engine_set_time(mq_engine *engine, int64_t now_ms)
     int64_t mq_engine_tick(mq_engine *engine)
     void mq_engine_check(mq_engine *engine)
+
+    enum mq_work:
+        MQ_WORK_TIMEOUTS
+        MQ_WORK_DEPENDENCIES
+        MQ_WORK_CRON
+
+    int mq_engine_wait(mq_engine *engine, mq_work work)
+    uint64_t mq_engine_sweep(mq_engine *engine, mq_work work, uint64_t limit)
+    void mq_engine_stop_waiting(mq_engine *engine)
+    int mq_engine_take_control(mq_engine *engine, char **text, size_t *text_n)
+    int mq_engine_answer(mq_engine *engine, uint64_t token, const mq_verdict *verdict)
+    int mq_engine_fire(mq_engine *engine, const char *name, size_t name_n, int64_t slot_ms, int64_t next_run_ms, int push)
 
     mq_net *mq_net_create(mq_engine *engine, unsigned reactors)
     void mq_net_free(mq_net *net)

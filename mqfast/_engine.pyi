@@ -4,8 +4,15 @@ Every call leaves the GIL for as long as it is in C. Times are integer milliseco
 sizes are bytes. Source: csrc/include/mqfast.h.
 """
 
-from collections.abc import Sequence
-from typing import final
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, final
+
+TIMEOUTS: int
+"""Work: what ends by itself, as timeouts and leases of held jobs, times to live, retention of completed jobs."""
+DEPENDENCIES: int
+"""Work: jobs that wait for other jobs."""
+CRON: int
+"""Work: schedules to be worked out and crons whose time has come: take_control(), answer(), fire()."""
 
 @final
 class Engine:
@@ -21,6 +28,8 @@ class Engine:
     result_max: how many completed jobs are kept at most; 0 keeps none.
     max_memory: memory for jobs past which pushes are refused; 0 is no limit.
     manual_time_ms: the clock stands at this instant until set_time moves it; None: the system's clock.
+    judge: (schedule, timezone, now_ms) -> when it runs first after now_ms, or a ValueError that says what is wrong with
+        it; None: CRON is refused. On sockets, a thread must do the CRON work too.
 
     Raises MemoryError, and ValueError for a value out of range.
     """
@@ -38,6 +47,7 @@ class Engine:
         result_ttl_ms: int = 3600000,
         result_max: int = 100000,
         manual_time_ms: int | None = None,
+        judge: Callable[[str, str, int], int] | None = None,
     ) -> None: ...
     def execute(self, line: bytes) -> bytes:
         """One request line in, its one answer line out, both without the newline; the same commands as on a socket.
@@ -49,6 +59,34 @@ class Engine:
     def set_time(self, now_ms: int) -> None:
         """Move the clock and wake the reactors, so that what is due happens. Raises ValueError unless the engine was
         made with manual_time_ms."""
+
+    def tick(self) -> int | None:
+        """Do everything that is due by now, crons left out. When the next thing is due; None: never.
+
+        For tests and programs without loops; the daemon's reactors and control loops do this by themselves."""
+
+    def wait(self, work: int) -> bool:
+        """Sleep until some of this work is due (True), or until stop_waiting() (False). One thread for each work."""
+
+    def sweep(self, work: int, limit: int) -> int:
+        """Do what is due of TIMEOUTS or DEPENDENCIES, at most about limit pieces; how many were done. Works in slices
+        of a fraction of a millisecond and lets others at the queues in between."""
+
+    def stop_waiting(self) -> None:
+        """End all wait() calls, now and later."""
+
+    def take_control(self) -> bytes:
+        """The CRON work as JSON: {"now", "questions": [{"token", "schedule", "timezone", "now"}], "due": [{"name",
+        "schedule", "timezone", "slot", "misfire"}]}; times in ms. Each question is to be answered once; what is due is
+        offered again until it was fired."""
+
+    def answer(self, question: Mapping[str, Any]) -> bool:
+        """Have judge answer a question of take_control(); the command that asked goes on. False: nobody waits for it
+        any more."""
+
+    def fire(self, name: str, slot_ms: int, next_run_ms: int | None, push: bool) -> bool:
+        """The cron's time was slot_ms: move it on to next_run_ms (None: it never runs again) and, with push, push its
+        job; both or neither. False: it is not at that slot any more, or there is no memory now."""
 
     def check(self) -> None:
         """For tests: hold every count, index and list against a full scan; a difference ends the process."""

@@ -1,6 +1,7 @@
 # cython: language_level=3
 """The C engine as Python sees it. Converts and calls; every decision is in C or in Python proper. See _engine.pyi."""
 
+import json
 import os
 
 from libc.errno cimport errno
@@ -20,18 +21,25 @@ cdef uint64_t between(str name, object value, uint64_t low, uint64_t high) excep
     return value
 
 
+TIMEOUTS = MQ_WORK_TIMEOUTS
+DEPENDENCIES = MQ_WORK_DEPENDENCIES
+CRON = MQ_WORK_CRON
+
+
 cdef class Engine:
     cdef mq_engine *c
     cdef bint manual
+    cdef object judge
     cdef int users  # Reactors not yet closed
 
     def __cinit__(self, *, auth_tokens=(), max_line=16 << 20, max_job_bytes=1 << 20, max_output=8 << 20,
                   max_deliveries=10, lease_ms=1_800_000, max_memory=0, result_ttl_ms=3_600_000,
-                  result_max=100_000, manual_time_ms=None):
+                  result_max=100_000, manual_time_ms=None, judge=None):
         cdef mq_config config
         cdef list tokens = [token.encode() for token in auth_tokens]
         cdef const char **pointers = NULL
         cdef Py_ssize_t i
+        self.judge = judge
         mq_config_init(&config)
         config.max_line = between("max_line", max_line, 64, 1 << 30)
         config.max_job_bytes = between("max_job_bytes", max_job_bytes, 1, 1 << 30)
@@ -42,6 +50,7 @@ cdef class Engine:
         config.result_max = between("result_max", result_max, 0, UINT64_MAX)
         config.max_memory = between("max_memory", max_memory, 0, UINT64_MAX)
         config.version = MQ_VERSION
+        config.cron = judge is not None
         if manual_time_ms is not None:
             config.manual_time_ms = between("manual_time_ms", manual_time_ms, 0, INT64_MAX)
             self.manual = True
@@ -70,19 +79,100 @@ cdef class Engine:
         return self.c
 
     def execute(self, bytes line not None):
+        cdef mq_verdict verdict
+        asked, answer = self.run(line, NULL)
+        if not asked:
+            return answer
+        next_run, why = self.work_out(json.loads(answer))
+        verdict.next_run_ms = next_run
+        verdict.why = why
+        verdict.why_n = len(why)
+        return self.run(line, &verdict)[1]
+
+    cdef tuple run(self, bytes line, const mq_verdict *verdict):
+        """Whether a schedule must be worked out first, and the answer or the question."""
         cdef mq_engine *c = self.opened()
         cdef const char *text = line
         cdef size_t n = len(line), reply_n = 0
         cdef char *reply = NULL
         cdef int status
         with nogil:
-            status = mq_engine_execute(c, text, n, &reply, &reply_n)
+            status = mq_engine_execute(c, text, n, verdict, &reply, &reply_n)
         if status < 0:
             raise MemoryError
         try:
-            return reply[:reply_n]
+            return status == 1, reply[:reply_n]
         finally:
             mq_reply_free(reply)
+
+    def work_out(self, question):
+        """The time a question asks for, or -1 and what is wrong, as the C side takes them."""
+        if self.judge is None:
+            return -1, b"nobody works out cron schedules here"
+        try:
+            return self.judge(question["schedule"], question["timezone"], question["now"]), b""
+        except ValueError as error:
+            return -1, str(error).encode()
+
+    def wait(self, work):
+        cdef mq_engine *c = self.opened()
+        cdef mq_work kind = work
+        cdef int due
+        with nogil:
+            due = mq_engine_wait(c, kind)
+        return due == 1
+
+    def sweep(self, work, limit):
+        cdef mq_engine *c = self.opened()
+        cdef mq_work kind = work
+        cdef uint64_t most = limit, done
+        with nogil:
+            done = mq_engine_sweep(c, kind, most)
+        return done
+
+    def stop_waiting(self):
+        mq_engine_stop_waiting(self.opened())
+
+    def take_control(self):
+        cdef mq_engine *c = self.opened()
+        cdef char *text = NULL
+        cdef size_t n = 0
+        cdef int status
+        with nogil:
+            status = mq_engine_take_control(c, &text, &n)
+        if status < 0:
+            raise MemoryError
+        try:
+            return text[:n]
+        finally:
+            mq_reply_free(text)
+
+    def answer(self, question):
+        cdef mq_engine *c = self.opened()
+        cdef mq_verdict verdict
+        next_run, why = self.work_out(question)
+        verdict.next_run_ms = next_run
+        verdict.why = why
+        verdict.why_n = len(why)
+        return mq_engine_answer(c, question["token"], &verdict) == 1
+
+    def fire(self, str name not None, slot_ms, next_run_ms, bint push):
+        cdef mq_engine *c = self.opened()
+        cdef bytes text = name.encode()
+        cdef const char *p = text
+        cdef size_t n = len(text)
+        cdef int64_t slot = slot_ms, next_run = INT64_MAX if next_run_ms is None else next_run_ms
+        cdef int status
+        with nogil:
+            status = mq_engine_fire(c, p, n, slot, next_run, push)
+        return status == 1
+
+    def tick(self):
+        cdef mq_engine *c = self.opened()
+        cdef int64_t next_ms
+        with nogil:
+            next_ms = mq_engine_tick(c)
+        return None if next_ms == INT64_MAX else next_ms
 
     def set_time(self, now_ms):
         cdef mq_engine *c = self.opened()

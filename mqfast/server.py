@@ -1,7 +1,7 @@
 """Composition root: makes the parts of the daemon from its settings, starts them, and takes them down again.
 
-The main thread opens the sockets, starts a thread for each reactor and then sleeps until a signal comes or a reactor
-ends; both arrive as a byte on one socket pair. The other threads have every signal blocked.
+The main thread opens the sockets, starts a thread for each reactor and each control loop, and then sleeps until a
+signal comes or one of them ends; both arrive as a byte on one socket pair. The other threads have every signal blocked.
 """
 
 import contextlib
@@ -20,6 +20,10 @@ from dataclasses import dataclass
 
 from mqfast import __version__
 from mqfast._engine import Engine, Reactors
+from mqfast.control.cron import Cron, first_run
+from mqfast.control.dependencies import Dependencies
+from mqfast.control.ticker import Tickers
+from mqfast.control.timeouts import Timeouts
 from mqfast.errors import ServerError
 from mqfast.settings import Settings
 
@@ -29,15 +33,15 @@ FORCE_SECONDS = 0.15  # from there to leaving without them
 ANY_PORT_TRIES = 16
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
-_REACTOR_ENDED = 0  # the byte that a reactor's thread sends; a signal's byte is its number
+_THREAD_ENDED = 0  # the byte that a thread sends; a signal's byte is its number
 _log = logging.getLogger("mqfast")
 
 
 def serve(settings: Settings, announce: Callable[[str], None]) -> None:
     """Serve until a stop signal. announce gets the start-up line once everything listens.
 
-    Raises ServerError if it cannot listen, if a reactor dies, or if output was given up because a second signal or
-    the end of the grace period forced the stop. Must be called on the main thread, once in a process.
+    Raises ServerError if it cannot listen, if a reactor or a control loop dies, or if output was given up because a
+    second signal or the end of the grace period forced the stop. Must be called on the main thread, once in a process.
     """
     _raise_descriptor_limit()
     with contextlib.ExitStack() as stack:
@@ -49,7 +53,7 @@ def serve(settings: Settings, announce: Callable[[str], None]) -> None:
         reactors = Reactors(engine, settings.reactors)
         stack.callback(reactors.close)
         listeners.hand_to(reactors)
-        threads = _ReactorThreads(reactors, settings.reactors, wakeups)
+        threads = _Threads(engine, reactors, settings.reactors, wakeups)
         try:
             threads.start()
             plural = "" if settings.reactors == 1 else "s"
@@ -74,6 +78,7 @@ def _engine(settings: Settings) -> Engine:
         result_ttl_ms=settings.result_ttl_ms,
         result_max=settings.result_max,
         max_memory=settings.max_memory,
+        judge=first_run,
     )
 
 
@@ -90,7 +95,7 @@ def _raise_descriptor_limit() -> None:
 
 
 class _Wakeups:
-    """A byte stream to the main thread: numbers of signals from the C signal handler, _REACTOR_ENDED from reactors."""
+    """A byte stream to the main thread: numbers of signals from the C signal handler, _THREAD_ENDED from threads."""
 
     def __init__(self) -> None:
         self.receiver, self.sender = socket.socketpair()
@@ -128,20 +133,22 @@ def _stop_signals() -> Iterator[_Wakeups]:
 
 
 def _wait_for_stop(wakeups: _Wakeups) -> None:
-    """Return when a stop signal has come or a reactor has ended. Other signals that wake it are waited through."""
-    while (byte := wakeups.wait(None)) != _REACTOR_ENDED:
+    """Return when a stop signal has come or a thread has ended. Other signals that wake it are waited through."""
+    while (byte := wakeups.wait(None)) != _THREAD_ENDED:
         if byte in STOP_SIGNALS:
             _log.info("stopping on %s", signal.Signals(byte).name)
             return
 
 
-# The reactors' threads
+# The reactors' threads and the control loops'
 
 
-class _ReactorThreads:
-    """A thread for each reactor. They run until stop(); one that ends sooner is a failure of the daemon."""
+class _Threads:
+    """A thread for each reactor and each control loop. They run until stop(); one that ends sooner is a failure of the
+    daemon. The loops outlive the reactors, so that what is due is done as long as somebody is served."""
 
-    def __init__(self, reactors: Reactors, count: int, wakeups: _Wakeups) -> None:
+    def __init__(self, engine: Engine, reactors: Reactors, count: int, wakeups: _Wakeups) -> None:
+        self._tickers = Tickers(engine, [Timeouts(engine), Dependencies(engine), Cron(engine)], self._loop_failed)
         self._reactors = reactors
         self._count = count
         self._wakeups = wakeups
@@ -159,6 +166,7 @@ class _ReactorThreads:
                 thread = threading.Thread(target=self._run, args=(index,), name=f"reactor-{index}", daemon=True)
                 thread.start()
                 self._started.append(thread)
+            self._tickers.start()
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
@@ -172,7 +180,11 @@ class _ReactorThreads:
             _log.debug("reactor-%d failed", index, exc_info=True)
         finally:
             self._ended.append(index)
-            self._wakeups.send(_REACTOR_ENDED)
+            self._wakeups.send(_THREAD_ENDED)
+
+    def _loop_failed(self, failure: str) -> None:
+        self._failures.append(failure)
+        self._wakeups.send(_THREAD_ENDED)
 
     @property
     def running(self) -> bool:
@@ -186,16 +198,17 @@ class _ReactorThreads:
     def join(self) -> None:
         for thread in self._started:
             thread.join()
+        self._tickers.stop()
 
     def check(self) -> None:
-        """Raise ServerError if a reactor failed, or had to be forced."""
+        """Raise ServerError if a thread failed, or had to be forced."""
         if self._failures:
             raise ServerError("; ".join(self._failures))
         if self._forced:
             raise ServerError("stopped by force: some answers may not have been sent")
 
 
-def _stop(threads: _ReactorThreads, wakeups: _Wakeups) -> bool:
+def _stop(threads: _Threads, wakeups: _Wakeups) -> bool:
     """Stop the reactors and join their threads: gracefully, then on a second stop signal or after GRACE_SECONDS by
     force. False if some do not end all the same."""
     threads.stop()
@@ -208,9 +221,7 @@ def _stop(threads: _ReactorThreads, wakeups: _Wakeups) -> bool:
     return True
 
 
-def _wait_for_end(
-    threads: _ReactorThreads, wakeups: _Wakeups, seconds: float, *, until: Collection[signal.Signals]
-) -> bool:
+def _wait_for_end(threads: _Threads, wakeups: _Wakeups, seconds: float, *, until: Collection[signal.Signals]) -> bool:
     """Wait for the reactors to end. False if the time is over or one of the signals in until comes first."""
     deadline = time.monotonic() + seconds
     while threads.running:

@@ -104,6 +104,12 @@ enum mq_outcome mq_do_auth(struct mq_call *call)
     return MQ_ANSWERED;
 }
 
+enum mq_outcome mq_do_topology(struct mq_call *call)
+{
+    mq_reply_topology(call->reply, MQ_SLOTS, MQ_SHARDS);
+    return MQ_ANSWERED;
+}
+
 enum mq_outcome mq_do_ping(struct mq_call *call)
 {
     mq_reply_pong(call->reply);

@@ -1,8 +1,8 @@
-/* The dead-letter queue, and dropping jobs by the thousand: DLQ, RETRYDLQ, PURGEDLQ, DRAIN. */
+/* The dead-letter queue, and dropping jobs by the thousand: DLQ, RETRYDLQ, PURGEDLQ, DRAIN, OBLITERATE. */
 #include "base/check.h"
 #include "command/handlers.h"
 
-#define SLICE 4096u /* jobs dropped before others get at the shard */
+#define SLICE 512u /* jobs dropped before others get at the shard */
 
 enum mq_outcome mq_do_dlq(struct mq_call *call)
 {
@@ -33,8 +33,12 @@ static enum mq_outcome retry_one(struct mq_call *call, uint64_t id)
         refusal = mq_decide_retry_dead_locked(shard, job, call->now_ms);
         if (refusal == MQ_DONE)
             mq_shard_serve_locked(shard, queue, call->now_ms);
+        else if (refusal == MQ_KEY_TAKEN)
+            mq_call_duplicate(call->request, mq_job_key(job));
     }
     mq_call_unlock(call, shard);
+    if (refusal == MQ_KEY_TAKEN)
+        return mq_refuse_request(call, MQ_E_DUPLICATE);
     if (refusal != MQ_DONE)
         return mq_refuse_job(call, refusal, id);
     mq_reply_count_listed(call->reply, 1);
@@ -99,8 +103,8 @@ static bool drop_waiting(struct mq_shard *shard, struct mq_queue *queue, int64_t
     return job && mq_decide_cancel_locked(shard, job->id, now_ms) == MQ_DONE;
 }
 
-/* As many as there were when it began, in slices: what is pushed meanwhile may stay. */
-static enum mq_outcome drop_all(struct mq_call *call, drop_one *drop, bool dead)
+/* As many as there were when it began, in slices: what is pushed meanwhile may stay. Returns how many. */
+static uint64_t drop_all(struct mq_call *call, drop_one *drop, bool dead)
 {
     uint64_t dropped = 0, wanted = UINT64_MAX;
     bool more = true;
@@ -115,11 +119,97 @@ static enum mq_outcome drop_all(struct mq_call *call, drop_one *drop, bool dead)
             dropped += more;
         }
         mq_call_unlock(call, shard);
+        mq_mutex_let_in(&shard->mutex);
     }
-    mq_reply_count(call->reply, dropped);
+    return dropped;
+}
+
+enum mq_outcome mq_do_purgedlq(struct mq_call *call)
+{
+    mq_reply_count(call->reply, drop_all(call, drop_dead, true));
     return MQ_ANSWERED;
 }
 
-enum mq_outcome mq_do_purgedlq(struct mq_call *call) { return drop_all(call, drop_dead, true); }
+/* --- by id --- */
 
-enum mq_outcome mq_do_drain(struct mq_call *call) { return drop_all(call, drop_waiting, false); }
+/* Ends one job, whatever its state; 0 or a refusal. */
+static int end_any(struct mq_shard *shard, struct mq_job *job, int64_t now_ms)
+{
+    if (job->state == MQ_JOB_DONE)
+        return mq_decide_trim_job_locked(shard, job, now_ms);
+    if (job->state == MQ_JOB_DEAD)
+        return mq_decide_purge_dead_locked(shard, job, now_ms);
+    return mq_decide_cancel_locked(shard, job->id, now_ms);
+}
+
+/* A walk over a queue's jobs, in slices. Those that wait for others are ended first and from the last id down: what depends on a
+ * job has a higher id, so no job of the queue fails because another one of it is dropped. */
+struct by_id {
+    enum mq_job_state state; /* or MQ_JOB_ANY */
+    bool down;
+    uint64_t from;  /* counter: where to go on */
+    uint64_t ended; /* so far; completed ones not counted */
+    bool no_memory;
+};
+
+/* Ends some jobs of the queue; false when there is none left. */
+static bool end_slice(struct mq_shard *shard, struct mq_queue *queue, struct by_id *walk, int64_t now_ms)
+{
+    for (unsigned i = 0; i < SLICE; i++) {
+        const struct mq_index *jobs = &queue->slot->jobs;
+        struct mq_job *job = walk->down ? mq_index_down(jobs, walk->state, walk->from) : mq_index_up(jobs, walk->state, walk->from);
+        if (!job)
+            return false;
+        walk->from = walk->down ? job->id / MQ_SLOTS - 1 : job->id / MQ_SLOTS + 1;
+        if (job->queue != queue)
+            continue;
+        bool counts = job->state != MQ_JOB_DONE;
+        if (end_any(shard, job, now_ms) < 0) {
+            walk->no_memory = true;
+            return false;
+        }
+        walk->ended += counts;
+    }
+    return true;
+}
+
+/* Drops the jobs that wait for others; those pushed meanwhile may stay. */
+static uint64_t drop_parents(struct mq_call *call)
+{
+    struct by_id walk = {.state = MQ_JOB_PARENT, .down = true, .from = UINT64_MAX / MQ_SLOTS};
+    for (bool more = true; more;) {
+        struct mq_shard *shard;
+        struct mq_queue *queue = mq_call_queue(call, false, &shard);
+        more = queue && queue->parent_n && end_slice(shard, queue, &walk, call->now_ms);
+        mq_call_unlock(call, shard);
+        mq_mutex_let_in(&shard->mutex);
+    }
+    return walk.ended;
+}
+
+enum mq_outcome mq_do_drain(struct mq_call *call)
+{
+    uint64_t dropped = drop_parents(call);
+    mq_reply_count(call->reply, dropped + drop_all(call, drop_waiting, false));
+    return MQ_ANSWERED;
+}
+
+/* Ids only grow: when the walk comes to the end under the lock, the queue has no job. */
+enum mq_outcome mq_do_obliterate(struct mq_call *call)
+{
+    struct by_id walk = {.state = MQ_JOB_ANY};
+    walk.ended = drop_parents(call);
+    for (bool more = true; more;) {
+        struct mq_shard *shard;
+        struct mq_queue *queue = mq_call_queue(call, false, &shard);
+        more = queue && end_slice(shard, queue, &walk, call->now_ms);
+        if (queue && !more && !walk.no_memory && queue->known)
+            walk.no_memory = mq_decide_forget_queue_locked(shard, queue, call->now_ms) < 0;
+        mq_call_unlock(call, shard);
+        mq_mutex_let_in(&shard->mutex);
+    }
+    if (walk.no_memory)
+        return mq_refuse(call, MQ_E_OUT_OF_MEMORY, NULL);
+    mq_reply_count(call->reply, walk.ended);
+    return MQ_ANSWERED;
+}

@@ -2,10 +2,12 @@
 
 #include "base/check.h"
 #include "base/hash.h"
+#include "base/quote.h"
 #include "command/handlers.h"
 #include "queue/depend.h"
 
 #include <inttypes.h>
+#include <stdio.h>
 
 #define DEPENDENCIES_SLICE 64u /* dependents told by whoever ended what they waited for */
 
@@ -139,6 +141,7 @@ static enum mq_outcome run(struct mq_call *call, mq_slice line)
 
 enum mq_outcome mq_command_run(struct mq_call *call, mq_slice line)
 {
+    call->line = line;
     enum mq_outcome outcome = run(call, line);
     if (MQ_UNLIKELY(call->request->items_cap))
         mq_request_trim(call->request);
@@ -171,9 +174,6 @@ enum mq_outcome mq_refuse_job(struct mq_call *call, int refusal, uint64_t id)
         return mq_refuse(call, MQ_E_NOT_FOUND, why);
     case MQ_STALE_TOKEN:
         return mq_refuse(call, MQ_E_LEASE_LOST, NULL);
-    case MQ_KEY_TAKEN:
-        snprintf(why, sizeof why, "Duplicate job: the unique key of job %" PRIu64 " is in use", id);
-        return mq_refuse(call, MQ_E_DUPLICATE, why);
     default:
         return mq_refuse(call, MQ_E_OUT_OF_MEMORY, NULL);
     }
@@ -254,7 +254,24 @@ void mq_claim_token(struct mq_claim *claim, const struct mq_json *token)
 
 /* --- one line for a caller in the process --- */
 
-int mq_engine_execute(struct mq_engine *engine, const char *line, size_t line_n, char **reply, size_t *reply_n)
+/* What the caller must work out, as the answer's text. */
+static void write_question(const struct mq_call *call, struct mq_reply *answer)
+{
+    char *o = mq_ring_reserve(answer->out, MQ_QUOTED_MAX(call->ask_schedule.n + call->ask_timezone.n + 4) + 96), *start = o;
+    if (!o) {
+        mq_reply_fail(answer);
+        return;
+    }
+    o += sprintf(o, "{\"now\":%" PRId64 ",\"schedule\":", call->now_ms);
+    o += mq_quote(call->ask_schedule, o);
+    o += sprintf(o, ",\"timezone\":");
+    o += mq_quote(call->ask_timezone, o);
+    o += sprintf(o, "}\n");
+    mq_ring_commit(answer->out, (size_t)(o - start));
+}
+
+int mq_engine_execute(struct mq_engine *engine, const char *line, size_t line_n, const struct mq_verdict *verdict, char **reply,
+                      size_t *reply_n)
 {
     const struct mq_tables *tables = engine->tables;
     struct mq_session session = {.authenticated = true};
@@ -274,18 +291,21 @@ int mq_engine_execute(struct mq_engine *engine, const char *line, size_t line_n,
     copy[line_n] = '\n';
     mq_reply_init(&answer, &out);
     struct mq_call call = {.engine = engine, .session = &session, .request = request, .reply = &answer,
-                           .now_ms = mq_engine_now(engine)};
+                           .now_ms = mq_engine_now(engine), .verdict = verdict};
+    enum mq_outcome outcome = MQ_ANSWERED;
     if (memchr(copy, '\n', line_n))
         mq_reply_refuse(&answer, MQ_E_INVALID, MQ_SLICE("Invalid: one line at a time"));
     else if (line_n > engine->config.max_line)
         mq_reply_refuse(&answer, MQ_E_LINE_TOO_LONG, (mq_slice){NULL, 0});
     else
-        mq_command_run(&call, mq_slice_of(copy, line_n));
+        outcome = mq_command_run(&call, mq_slice_of(copy, line_n));
+    if (outcome == MQ_ASKS)
+        write_question(&call, &answer);
     if (!answer.failed) {
         *reply = out.mem; /* taken over: it starts at the block's start */
         *reply_n = mq_ring_used(&out) - 1;
         mq_ring_init(&out);
-        status = MQ_OK;
+        status = outcome == MQ_ASKS;
     }
     mq_request_close(request);
 done:

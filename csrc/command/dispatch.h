@@ -12,20 +12,36 @@
 
 struct mq_call;
 
+/* What a session wants to be told. */
+struct mq_subscription {
+    bool all;            /* every queue's */
+    uint64_t queue_hash;
+    mq_slice queue_json; /* its name, quoted */
+    uint32_t events;     /* bit n: enum mq_event n */
+};
+
 /* Who sends commands: a connection, or a trusted caller in the process. */
 struct mq_session {
     bool authenticated;
     /* What its pulls without a lease are held by; made on first use. NULL: no memory. NULL function: pulls are by lease. */
     struct mq_holder *(*holder)(struct mq_session *session);
-    /* A waiter for a pull that must wait, filled in but for its queue; called with the shard's mutex held. NULL: no memory.
-     * NULL function: pulls never wait. */
-    struct mq_waiter *(*park)(struct mq_session *session, const struct mq_call *call, const struct mq_pull *pull);
-    /* Pulls of this session that wait. NULL: not counted. */
+    /* A waiter for a pull that must wait, filled in but for its queue, or (pull NULL) for a WAITJOB, but for its job; it gives
+     * up at until_ms (MQ_NEVER = not). Called with the shard's mutex held. NULL: no memory. NULL function: nothing waits. */
+    struct mq_waiter *(*park)(struct mq_session *session, const struct mq_call *call, const struct mq_pull *pull,
+                              int64_t until_ms);
+    /* Pulls and WAITJOBs of this session that wait. NULL: not counted. */
     uint32_t (*parked_n)(const struct mq_session *session);
-    bool may_not_wait; /* the peer is leaving: pulls that would wait are answered as if their wait had ended */
+    /* Leaves a question about call->ask_schedule and runs the call again when it has been answered. 0, or MQ_E_OUT_OF_MEMORY.
+     * NULL function: the caller of mq_command_run sees to that. */
+    int (*ask)(struct mq_session *session, const struct mq_call *call);
+    /* Adds a subscription in place of one to the same queue, or takes its events out of that. 0, MQ_E_UNAVAILABLE (too many)
+     * or MQ_E_OUT_OF_MEMORY. NULL function: no events. */
+    int (*subscribe)(struct mq_session *session, const struct mq_subscription *wanted, bool on);
+    bool may_not_wait; /* the peer is leaving: what would wait is answered as if the wait had ended */
 };
 
-enum mq_outcome { MQ_ANSWERED, MQ_PARKED };
+/* MQ_ASKS: only of sessions that cannot ask: call->ask_schedule and ask_timezone say what must be worked out first. */
+enum mq_outcome { MQ_ANSWERED, MQ_PARKED, MQ_ASKS };
 
 struct mq_call {
     struct mq_engine *engine;
@@ -34,6 +50,9 @@ struct mq_call {
     struct mq_reply *reply;
     int64_t now_ms;
     uint64_t seq; /* out: the log must be committed up to here before the answer leaves */
+    mq_slice line; /* without its newline */
+    const struct mq_verdict *verdict; /* the answer to what this call asked when it was run before; NULL = the first time */
+    mq_slice ask_schedule, ask_timezone;
 };
 
 /* Lookup tables, made once by mq_engine_create. */

@@ -7,7 +7,7 @@
 
 #define MQ_PULLB_MAX 10000u
 #define MQ_PARENTS_MAX 1000u  /* ids in depends_on: as in fields.def */
-#define MQ_PARKED_MAX 10000u /* waiting pulls of one connection */
+#define MQ_PARKED_MAX 10000u  /* commands of one connection that wait */
 
 #define MQ_COMMAND(name, handler, plane, required, optional, result, method, path, doc)                                 \
     enum mq_outcome mq_do_##handler(struct mq_call *call);
@@ -24,6 +24,9 @@ enum mq_outcome mq_refuse_request(struct mq_call *call, int error);
 enum mq_outcome mq_refuse_job(struct mq_call *call, int refusal, uint64_t id);
 /* Answers ok, or the refusal. */
 enum mq_outcome mq_answer_job(struct mq_call *call, int refusal, uint64_t id);
+
+/* Notes that a unique key is in use; returns the error. */
+int mq_call_duplicate(struct mq_request *request, mq_slice key);
 
 /* Bytes that MAX_MEMORY leaves for jobs; what is only kept to be looked at goes first. No lock may be held. */
 uint64_t mq_call_memory_room(struct mq_call *call);
@@ -47,6 +50,17 @@ struct mq_given {
 };
 uint32_t mq_give_locked(struct mq_shard *shard, struct mq_queue *queue, struct mq_holder *holder, const struct mq_pull *pull,
                         struct mq_reply *reply, struct mq_given *given, size_t max_bytes, int64_t now_ms);
+
+/* What a request, or an item of a batch, asks to be pushed; `parents` has room for MQ_PARENTS_MAX ids. 0 or an error with
+ * its text in request->why. */
+int mq_call_read_push(const struct mq_engine *engine, struct mq_request *request, struct mq_push *push, uint64_t *parents);
+
+/* May this call wait? 0, or an error with its text. */
+int mq_call_may_park(struct mq_call *call);
+
+/* The answer of a WAITJOB, and that of one whose wait is over. */
+void mq_tell_ending(struct mq_reply *reply, const struct mq_ending *ending, uint64_t id);
+void mq_tell_no_ending(struct mq_reply *reply, uint64_t id);
 
 /* The answer of a pull whose wait ended without a job. */
 void mq_give_nothing(struct mq_reply *reply, bool batch);

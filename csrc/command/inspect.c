@@ -1,26 +1,64 @@
-/* Commands that look. */
+/* Commands that look: one job, a queue's jobs, all queues. */
 #include "base/check.h"
 #include "command/handlers.h"
 
-static const char *state_of(const struct mq_job *job)
+/* --- one job --- */
+
+/* By enum mq_job_state. */
+static const char *const state_names[MQ_JOB_STATES] = {
+    [MQ_JOB_READY] = "waiting", [MQ_JOB_DELAYED] = "delayed", [MQ_JOB_PARENT] = "waitingparent",
+    [MQ_JOB_ACTIVE] = "active", [MQ_JOB_DEAD] = "failed",     [MQ_JOB_DONE] = "completed",
+};
+
+static const char *state_of(const struct mq_job *job) { return job ? state_names[job->state] : "unknown"; }
+
+#define PARENTS_SHOWN 100u
+
+/* Which jobs this one waits for: their ids, at most PARENTS_SHOWN. */
+static uint32_t open_parents(const struct mq_job *job, struct mq_parent_view *parents)
 {
-    static const char *const names[] = {
-        [MQ_JOB_READY] = "waiting", [MQ_JOB_DELAYED] = "delayed",  [MQ_JOB_ACTIVE] = "active",
-        [MQ_JOB_DEAD] = "failed",   [MQ_JOB_DONE] = "completed",
-    };
-    return names[job->state];
+    const struct mq_deps *deps = job->extra->deps;
+    uint32_t n = 0;
+    for (uint32_t i = 0; i < deps->n && n < PARENTS_SHOWN; i++) {
+        uint32_t same = 0;
+        while (same < n && parents[same].id != deps->ids[i])
+            same++;
+        if (deps->links[i].outcome == MQ_PARENT_OPEN && same == n)
+            parents[n++].id = deps->ids[i];
+    }
+    return n;
+}
+
+static void look_up_states(struct mq_call *call, struct mq_parent_view *parents, uint32_t n)
+{
+    for (uint32_t i = 0; i < n; i++) {
+        struct mq_shard *shard = mq_call_lock(call, parents[i].id);
+        parents[i].state = state_of(mq_slot_job(mq_shard_slot(shard, parents[i].id), parents[i].id));
+        mq_call_unlock(call, shard);
+    }
 }
 
 enum mq_outcome mq_do_getjob(struct mq_call *call)
 {
     uint64_t id = call->request->number[MQ_F_ID];
+    struct mq_parent_view parents[PARENTS_SHOWN];
+    uint32_t n = 0;
     struct mq_shard *shard = mq_call_lock(call, id);
     struct mq_job *job = mq_slot_job(mq_shard_slot(shard, id), id);
+    if (job && job->state == MQ_JOB_PARENT) { /* the parents are in other shards: look there, then come back */
+        n = open_parents(job, parents);
+        mq_call_unlock(call, shard);
+        look_up_states(call, parents, n);
+        shard = mq_call_lock(call, id);
+        job = mq_slot_job(mq_shard_slot(shard, id), id);
+    }
     if (job) {
         struct mq_job_view view = mq_view_job(job);
+        if (job->state == MQ_JOB_PARENT)
+            view.waits_for = parents, view.waits_n = n;
         mq_reply_job_state(call->reply, &view, state_of(job));
     } else {
-        mq_reply_job_state(call->reply, NULL, "unknown");
+        mq_reply_job_state(call->reply, NULL, state_of(NULL));
     }
     mq_call_unlock(call, shard);
     return MQ_ANSWERED;
@@ -39,37 +77,146 @@ enum mq_outcome mq_do_getresult(struct mq_call *call)
     return MQ_ANSWERED;
 }
 
-static void list_slot_locked(struct mq_call *call, const struct mq_slot *slot)
+/* --- a queue's jobs --- */
+
+#define PAGE_MAX 1000u
+#define LOOKED_AT_MAX 2000u /* jobs of other queues, or dead for other reasons, that a page passes over */
+
+struct listing {
+    enum mq_job_state state;
+    int reason; /* 0 = any */
+    uint64_t limit, from, preview;
+    bool down;
+};
+
+static int read_state(const struct mq_call *call)
 {
-    const struct mq_queue *queue;
-    for (size_t at = 0; (queue = mq_map_next(&slot->queues, &at));) {
-        if (!queue->known)
-            continue; /* only a waiting pull has named it */
-        struct mq_queue_view view = {
-            .name_json = mq_queue_name_json(queue),
-            .pending = queue->ready.n,
-            .processing = queue->active_n,
-            .delayed = queue->delayed.n,
-            .dlq = queue->dead_n,
-            .completed = queue->completed,
-            .paused = queue->paused,
-            .rate_limit = queue->limits.rate,
-            .rate_duration_ms = queue->limits.duration_ms,
-            .concurrency = queue->limits.concurrency,
-        };
-        mq_reply_list_queue(call->reply, &view);
+    mq_slice name = call->request->text[MQ_F_STATE];
+    for (unsigned i = 1; i < MQ_JOB_STATES; i++)
+        if (mq_slice_eq(name, mq_slice_of(state_names[i], strlen(state_names[i]))))
+            return (int)i;
+    return -1;
+}
+
+static bool field_is(const struct mq_call *call, enum mq_field field, const char *text)
+{
+    return mq_slice_eq(call->request->text[field], mq_slice_of(text, strlen(text)));
+}
+
+/* 0, or an error with its text. */
+static int read_listing(struct mq_call *call, struct listing *listing)
+{
+    struct mq_request *request = call->request;
+    int state = read_state(call);
+    *listing = (struct listing){
+        .limit = mq_number_or(request, MQ_F_LIMIT, 100),
+        .preview = mq_number_or(request, MQ_F_PREVIEW, 0),
+        .down = mq_call_has(call, MQ_F_DIR) && field_is(call, MQ_F_DIR, "desc"),
+    };
+    listing->limit = listing->limit < PAGE_MAX ? listing->limit : PAGE_MAX;
+    listing->from = listing->down ? UINT64_MAX / MQ_SLOTS : 0;
+    if (state < 0)
+        return mq_request_refuse(request, MQ_E_INVALID,
+                                 "Invalid: state must be waiting, delayed, waitingparent, active, completed or failed");
+    listing->state = (enum mq_job_state)state;
+    if (mq_call_has(call, MQ_F_DIR) && !listing->down && !field_is(call, MQ_F_DIR, "asc"))
+        return mq_request_refuse(request, MQ_E_INVALID, "Invalid: dir must be asc or desc");
+    if (mq_call_has(call, MQ_F_CURSOR) && !mq_cursor_parse(request->text[MQ_F_CURSOR], &listing->from))
+        return mq_request_refuse(request, MQ_E_INVALID, "Invalid: cursor must be one that an answer had");
+    if (!mq_call_has(call, MQ_F_REASON))
+        return MQ_OK;
+    if (state != MQ_JOB_DEAD)
+        return mq_request_refuse(request, MQ_E_INVALID, "Invalid: reason goes with state failed only");
+    listing->reason = mq_reason_find(request->text[MQ_F_REASON]);
+    if (listing->reason < 0)
+        return mq_request_refuse(request, MQ_E_INVALID, "Invalid: reason must be failed, timeout, worker_lost, "
+                                                        "expired_lease or dependency_failed");
+    return MQ_OK;
+}
+
+static struct mq_job *next_listed(const struct mq_slot *slot, const struct listing *listing)
+{
+    return listing->down ? mq_index_down(&slot->jobs, listing->state, listing->from)
+                         : mq_index_up(&slot->jobs, listing->state, listing->from);
+}
+
+/* Writes a page. True if there may be more, from listing->from on. */
+static bool list_page(struct mq_call *call, const struct mq_queue *queue, struct listing *listing)
+{
+    struct mq_job *job;
+    for (uint64_t listed = 0, passed = 0; (job = next_listed(queue->slot, listing));) {
+        if (listed == listing->limit || passed == LOOKED_AT_MAX ||
+            mq_reply_used(call->reply) >= call->engine->config.max_output)
+            return true;
+        uint64_t counter = job->id / MQ_SLOTS;
+        listing->from = listing->down ? counter - 1 : counter + 1;
+        if (job->queue != queue || (listing->reason && job->extra->reason != listing->reason)) {
+            passed++;
+            continue;
+        }
+        struct mq_job_view view = mq_view_job(job);
+        view.preview_n = listing->preview;
+        mq_reply_list_job(call->reply, &view);
+        listed++;
+    }
+    return false;
+}
+
+enum mq_outcome mq_do_getjobs(struct mq_call *call)
+{
+    struct listing listing;
+    struct mq_shard *shard;
+    int error = read_listing(call, &listing);
+    if (error < 0)
+        return mq_refuse_request(call, error);
+    const struct mq_queue *queue = mq_call_queue(call, false, &shard);
+    mq_reply_list(call->reply, MQ_RESULT_JOBS_PAGE);
+    bool more = queue && list_page(call, queue, &listing);
+    mq_call_unlock(call, shard);
+    mq_reply_page_end(call->reply, more ? &listing.from : NULL);
+    return MQ_ANSWERED;
+}
+
+/* --- all queues --- */
+
+static struct mq_queue_view view_queue(const struct mq_queue *queue)
+{
+    return (struct mq_queue_view){
+        .name_json = mq_queue_name_json(queue),
+        .pending = queue->ready.n,
+        .processing = queue->active_n,
+        .delayed = queue->delayed.n,
+        .parents = queue->parent_n,
+        .dlq = queue->dead_n,
+        .completed = queue->completed,
+        .paused = queue->paused,
+        .rate_limit = queue->limits.rate,
+        .rate_duration_ms = queue->limits.duration_ms,
+        .concurrency = queue->limits.concurrency,
+    };
+}
+
+/* Writes a row for each known queue. */
+static void list_queues(struct mq_call *call, void row(struct mq_reply *, const struct mq_queue_view *))
+{
+    for (unsigned i = 0; i < MQ_SHARDS; i++) {
+        struct mq_shard *shard = mq_call_lock(call, i);
+        for (unsigned j = 0; j < MQ_SLOTS_A_SHARD; j++) {
+            const struct mq_queue *queue;
+            for (size_t at = 0; (queue = mq_map_next(&shard->slots[j].queues, &at));) {
+                struct mq_queue_view view = view_queue(queue);
+                if (queue->known) /* else only a waiting pull has named it */
+                    row(call->reply, &view);
+            }
+        }
+        mq_call_unlock(call, shard);
     }
 }
 
 enum mq_outcome mq_do_listqueues(struct mq_call *call)
 {
     mq_reply_list(call->reply, MQ_RESULT_QUEUES);
-    for (unsigned i = 0; i < MQ_SHARDS; i++) {
-        struct mq_shard *shard = mq_call_lock(call, i);
-        for (unsigned j = 0; j < MQ_SLOTS_A_SHARD; j++)
-            list_slot_locked(call, &shard->slots[j]);
-        mq_call_unlock(call, shard);
-    }
+    list_queues(call, mq_reply_list_queue);
     mq_reply_list_end(call->reply);
     return MQ_ANSWERED;
 }
@@ -82,10 +229,64 @@ enum mq_outcome mq_do_stats(struct mq_call *call)
         stats.queued += shard->counts.ready;
         stats.processing += shard->counts.active;
         stats.delayed += shard->counts.delayed;
+        stats.waiting += shard->counts.parents;
         stats.dlq += shard->counts.dead;
         stats.completed += shard->counts.completed;
         mq_call_unlock(call, shard);
     }
     mq_reply_stats(call->reply, &stats);
+    return MQ_ANSWERED;
+}
+
+static struct mq_timing_view view_timing(const struct mq_histogram *histogram)
+{
+    return (struct mq_timing_view){
+        .p50 = mq_histogram_at(histogram, 500),
+        .p90 = mq_histogram_at(histogram, 900),
+        .p95 = mq_histogram_at(histogram, 950),
+        .p99 = mq_histogram_at(histogram, 990),
+        .max = histogram->count ? (int64_t)histogram->max_ms : -1,
+    };
+}
+
+static void add_totals(struct mq_metrics_view *view, const struct mq_totals *totals)
+{
+    view->pushed += totals->pushed;
+    view->completed += totals->completed;
+    view->failed += totals->failed;
+    view->timed_out += totals->timed_out;
+    view->expired += totals->expired;
+    view->cancelled += totals->cancelled;
+    view->retried += totals->retried;
+    view->stalled += totals->stalled;
+}
+
+enum mq_outcome mq_do_metrics(struct mq_call *call)
+{
+    static const char *const rates[] = {[MQ_RATE_PUSHED] = "pushed", [MQ_RATE_COMPLETED] = "completed", [MQ_RATE_FAILED] = "failed"};
+    static const char *const timings[] = {[MQ_LATENCY] = "latency_ms", [MQ_WAIT] = "wait_ms", [MQ_RUN] = "run_ms"};
+    struct mq_metrics_sum sum = {0};
+    struct mq_metrics_view view = {.average_ms = -1};
+    for (unsigned i = 0; i < MQ_SHARDS; i++) {
+        struct mq_shard *shard = mq_call_lock(call, i);
+        mq_metrics_add(&sum, &shard->metrics, call->now_ms);
+        add_totals(&view, &shard->totals);
+        mq_call_unlock(call, shard);
+    }
+    for (unsigned i = 0; i < MQ_RATES; i++) {
+        view.rates[i].name = rates[i];
+        view.rates[i].last_second = sum.last_second[i];
+        view.rates[i].last_minute = sum.last_minute[i];
+    }
+    for (unsigned i = 0; i < MQ_TIMINGS; i++) {
+        view.timings[i].name = timings[i];
+        view.timings[i].view = view_timing(&sum.timing[i]);
+    }
+    const struct mq_histogram *latency = &sum.timing[MQ_LATENCY];
+    if (latency->count)
+        view.average_ms = (double)latency->sum_ms / (double)latency->count;
+    mq_reply_metrics(call->reply, &view);
+    list_queues(call, mq_reply_metrics_queue);
+    mq_reply_metrics_end(call->reply);
     return MQ_ANSWERED;
 }

@@ -33,9 +33,7 @@ static int read_parents(const struct mq_engine *engine, struct mq_request *reque
     return MQ_OK;
 }
 
-/* The job that a request, or an item of a batch, describes; `parents` has room for MQ_PARENTS_MAX ids. 0 or an error with
- * its text in request->why. */
-static int read_push(const struct mq_engine *engine, struct mq_request *request, struct mq_push *push, uint64_t *parents)
+int mq_call_read_push(const struct mq_engine *engine, struct mq_request *request, struct mq_push *push, uint64_t *parents)
 {
     size_t limit = engine->config.max_job_bytes;
     *push = (struct mq_push){
@@ -60,17 +58,21 @@ static int read_push(const struct mq_engine *engine, struct mq_request *request,
     return MQ_OK;
 }
 
+int mq_call_duplicate(struct mq_request *request, mq_slice key)
+{
+    mq_request_refuse(request, MQ_E_DUPLICATE, "Duplicate job with key: ");
+    memcpy(request->why + request->why_n, key.p, key.n); /* at most 1 KiB, and may contain any character */
+    request->why_n += (uint32_t)key.n;
+    return MQ_E_DUPLICATE;
+}
+
 /* Turns a refused push into an error and its text. */
 static int push_error(struct mq_request *request, int refusal)
 {
     request->why_n = 0;
     if (refusal != MQ_KEY_TAKEN)
         return MQ_E_OUT_OF_MEMORY;
-    mq_slice key = request->text[MQ_F_UNIQUE_KEY]; /* at most 1 KiB, and may contain any character */
-    mq_request_refuse(request, MQ_E_DUPLICATE, "Duplicate job with key: ");
-    memcpy(request->why + request->why_n, key.p, key.n);
-    request->why_n += (uint32_t)key.n;
-    return MQ_E_DUPLICATE;
+    return mq_call_duplicate(request, request->text[MQ_F_UNIQUE_KEY]);
 }
 
 /* What was pushed knows its parents before it is answered, unless there is no memory for that now. */
@@ -85,7 +87,7 @@ enum mq_outcome mq_do_push(struct mq_call *call)
     struct mq_push push;
     struct mq_shard *shard;
     uint64_t id = 0, parents[MQ_PARENTS_MAX];
-    int error = read_push(call->engine, call->request, &push, parents);
+    int error = mq_call_read_push(call->engine, call->request, &push, parents);
     if (MQ_UNLIKELY(error < 0))
         return mq_refuse_request(call, error);
     if (MQ_UNLIKELY(mq_call_memory_room(call) == 0))
@@ -153,7 +155,7 @@ static uint64_t push_item(struct mq_call *call, struct mq_shard *shard, struct m
     }
     int error = mq_request_bind(item, ITEM_REQUIRED, ITEM_OPTIONAL);
     if (error == MQ_OK)
-        error = read_push(call->engine, item, &push, parents);
+        error = mq_call_read_push(call->engine, item, &push, parents);
     if (error == MQ_OK && MQ_UNLIKELY(shard->bytes >= bytes_max))
         error = push_error(item, MQ_NO_MEMORY);
     if (MQ_LIKELY(error == MQ_OK)) {
@@ -265,6 +267,15 @@ struct mq_job_view mq_view_job(const struct mq_job *job)
     return view;
 }
 
+/* What being delivered changes in a job's view. */
+static void view_delivery(struct mq_job_view *view, const struct mq_job *job)
+{
+    view->started_ms = job->started_ms;
+    view->deliveries = job->deliveries;
+    view->has_token = true;
+    view->token = job->at.hold->token;
+}
+
 void mq_give_nothing(struct mq_reply *reply, bool batch)
 {
     if (!batch) {
@@ -288,17 +299,17 @@ uint32_t mq_give_locked(struct mq_shard *shard, struct mq_queue *queue, struct m
         mq_reply_list(reply, MQ_RESULT_JOBS);
     while (n < pull->count && !reply->failed && (n == 0 || mq_reply_used(reply) < max_bytes)) {
         const struct mq_job *next = mq_ready_first(&queue->ready);
-        if (next) { /* room first: a job given must also be told */
-            struct mq_job_view view = mq_view_job(next);
-            if (!mq_ring_reserve(reply->out, mq_reply_job_room(&view))) {
-                no_room = true;
-                break;
-            }
+        if (!next || !mq_decide_can_give_locked(shard, queue, now_ms) || !(next = mq_ready_first(&queue->ready)))
+            break;
+        struct mq_job_view view = mq_view_job(next);
+        if (!mq_ring_reserve(reply->out, mq_reply_job_room(&view))) { /* first: a job given must also be told */
+            no_room = true;
+            break;
         }
         struct mq_job *job = mq_decide_lease_locked(shard, queue, holder, pull->lease_ms, now_ms);
         if (!job)
             break;
-        struct mq_job_view view = mq_view_job(job);
+        view_delivery(&view, job);
         if (pull->batch)
             mq_reply_list_job(reply, &view);
         else
@@ -316,14 +327,25 @@ uint32_t mq_give_locked(struct mq_shard *shard, struct mq_queue *queue, struct m
     return n;
 }
 
+int mq_call_may_park(struct mq_call *call)
+{
+    const struct mq_session *session = call->session;
+    if (session->parked_n && session->parked_n(session) >= MQ_PARKED_MAX)
+        return mq_request_refuse(call->request, MQ_E_UNAVAILABLE, "Unavailable: %u commands of this connection wait already",
+                                 MQ_PARKED_MAX);
+    return MQ_OK;
+}
+
 /* Nothing can be given now. 0: the pull waits; else why it cannot. */
 static int wait_locked(struct mq_call *call, struct mq_shard *shard, struct mq_queue *queue, const struct mq_pull *pull)
 {
-    struct mq_session *session = call->session;
-    if (session->parked_n && session->parked_n(session) >= MQ_PARKED_MAX)
-        return mq_request_refuse(call->request, MQ_E_UNAVAILABLE, "Unavailable: %u pulls of this connection wait already",
-                                 MQ_PARKED_MAX);
-    struct mq_waiter *waiter = queue ? session->park(session, call, pull) : NULL;
+    int64_t until = MQ_NEVER;
+    int error = mq_call_may_park(call);
+    if (error < 0)
+        return error;
+    if (mq_call_has(call, MQ_F_TIMEOUT))
+        until = mq_time_add(call->now_ms, call->request->number[MQ_F_TIMEOUT]);
+    struct mq_waiter *waiter = queue ? call->session->park(call->session, call, pull, until) : NULL;
     if (!waiter)
         return mq_request_refuse(call->request, MQ_E_OUT_OF_MEMORY, "Out of memory");
     waiter->queue = queue;
@@ -333,6 +355,23 @@ static int wait_locked(struct mq_call *call, struct mq_shard *shard, struct mq_q
     if (MQ_UNLIKELY(queue->limits.rate))
         mq_shard_retime_locked(shard, queue); /* the next token wakes it */
     return MQ_OK;
+}
+
+#define EXPIRED_SLICES 16u /* of jobs at the front whose TTL has run out: how many of them a pull clears away itself */
+
+/* The queue, locked; NULL: unknown. *give: it has a job to give. */
+static struct mq_queue *find_to_pull(struct mq_call *call, bool make, struct mq_shard **shard, bool *give)
+{
+    struct mq_queue *queue = mq_call_queue(call, make, shard);
+    *give = queue && mq_decide_can_give_locked(*shard, queue, call->now_ms);
+    for (unsigned i = 0; i < EXPIRED_SLICES && queue && MQ_UNLIKELY(!*give) &&
+                         mq_decide_is_behind_locked(queue, call->now_ms); i++) {
+        mq_call_unlock(call, *shard);
+        mq_mutex_let_in(&(*shard)->mutex);
+        queue = mq_call_queue(call, make, shard);
+        *give = queue && mq_decide_can_give_locked(*shard, queue, call->now_ms);
+    }
+    return queue;
 }
 
 static enum mq_outcome pull(struct mq_call *call, uint32_t count, bool batch)
@@ -350,8 +389,9 @@ static enum mq_outcome pull(struct mq_call *call, uint32_t count, bool batch)
     enum mq_outcome outcome = MQ_ANSWERED;
     if (MQ_UNLIKELY(session->holder && !holder))
         return mq_refuse(call, MQ_E_OUT_OF_MEMORY, NULL);
-    struct mq_queue *queue = mq_call_queue(call, may_wait, &shard);
-    if (queue && mq_decide_can_give_locked(shard, queue, call->now_ms)) {
+    bool give;
+    struct mq_queue *queue = find_to_pull(call, may_wait, &shard, &give);
+    if (give) {
         mq_give_locked(shard, queue, holder, &pull, call->reply, NULL, call->engine->config.max_output, call->now_ms);
     } else if (may_wait) {
         error = wait_locked(call, shard, queue, &pull);

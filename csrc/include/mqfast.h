@@ -28,6 +28,7 @@ struct mq_config {
     uint32_t max_deliveries; /* losses of a held job after which it goes to the dead-letter queue */
     uint64_t result_ttl_ms;  /* how long a completed job is kept to be looked at */
     uint64_t result_max;     /* completed jobs kept at most; 0 = none */
+    int cron;                /* 1: a thread will do MQ_WORK_CRON; 0: commands that need it are refused as unavailable */
     uint64_t lease_ms;       /* of pulls that name none and have no connection */
     int64_t manual_time_ms;  /* >= 0: time stands still there until mq_engine_set_time; -1: real time */
     uint64_t seed;           /* of delivery tokens; 0 = from the system */
@@ -42,9 +43,19 @@ mq_engine *mq_engine_create(const struct mq_config *config);
 /* No net and no thread may use it any more. NULL is ignored. */
 void mq_engine_free(mq_engine *engine);
 
+/* When a schedule runs next, as the caller has worked it out: below 0 = never, and `why` (why_n bytes) says what is wrong. */
+struct mq_verdict {
+    int64_t next_run_ms;
+    const char *why;
+    size_t why_n;
+};
+
 /* Executes one request line (with or without newline) for a trusted caller; never waits. On success *reply is a block of
- * *reply_n bytes (no newline) that mq_reply_free takes back, and 0 is returned; else MQ_E_OUT_OF_MEMORY. Thread-safe. */
-int mq_engine_execute(mq_engine *engine, const char *line, size_t line_n, char **reply, size_t *reply_n);
+ * *reply_n bytes (no newline) that mq_reply_free takes back, and 0 is returned. 1: nothing was done, since it must be known when a
+ * schedule runs next: *reply is {"schedule","timezone","now"}, and the same line is to be executed again with a verdict (NULL the
+ * first time). Else MQ_E_OUT_OF_MEMORY. Thread-safe. */
+int mq_engine_execute(mq_engine *engine, const char *line, size_t line_n, const struct mq_verdict *verdict, char **reply,
+                      size_t *reply_n);
 void mq_reply_free(char *reply);
 
 /* Manual time only: moves it forward and wakes the reactors. */
@@ -59,6 +70,7 @@ int64_t mq_engine_tick(mq_engine *engine);
 enum mq_work {
     MQ_WORK_TIMEOUTS,     /* timeouts and leases of held jobs, TTLs, completed jobs kept long enough */
     MQ_WORK_DEPENDENCIES, /* jobs that wait for others */
+    MQ_WORK_CRON,         /* schedules that must be worked out, crons whose time has come: by the three functions below */
 };
 /* Sleeps until some of this work is due: 1; or mq_engine_stop_waiting was called: 0. One thread for each kind of work. */
 int mq_engine_wait(mq_engine *engine, enum mq_work work);
@@ -67,6 +79,17 @@ int mq_engine_wait(mq_engine *engine, enum mq_work work);
 uint64_t mq_engine_sweep(mq_engine *engine, enum mq_work work, uint64_t limit);
 /* Ends all waiting, now and later. */
 void mq_engine_stop_waiting(mq_engine *engine);
+
+/* MQ_WORK_CRON: what is to be worked out, as JSON (to be freed by mq_reply_free): {"now":MS,
+ * "questions":[{"token":N,"schedule":TEXT,"timezone":TEXT,"now":MS}], each to be answered once, and
+ * "due":[{"name":TEXT,"schedule":TEXT,"timezone":TEXT,"slot":MS,"misfire":TEXT}], each to be fired: the cron's time was `slot`}.
+ * 0, or MQ_E_OUT_OF_MEMORY. */
+int mq_engine_take_control(mq_engine *engine, char **text, size_t *text_n);
+/* 1, or 0: nobody waits for this answer any more. */
+int mq_engine_answer(mq_engine *engine, uint64_t token, const struct mq_verdict *verdict);
+/* The cron moves on from `slot_ms` to `next_run_ms` (INT64_MAX = never again) and, with `push`, pushes its job; both or none.
+ * 1, 0: it is not at that slot any more, or MQ_E_OUT_OF_MEMORY: it stays due and is offered again after a second. */
+int mq_engine_fire(mq_engine *engine, const char *name, size_t name_n, int64_t slot_ms, int64_t next_run_ms, int push);
 
 /* Debug: checks every count, index and list of the engine against a full scan; aborts with a message on a difference. */
 void mq_engine_check(mq_engine *engine);

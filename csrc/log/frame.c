@@ -4,8 +4,8 @@
 
 /* A record: u32 length of what follows; u8 type, u8 flags, u16 slot; then numbers, then texts with u32 lengths. All
  * numbers of all types stand in one order, so that a reader needs no table; a record ends where its writer's fields end. */
-#define FIXED_NUMBERS 17u
-#define TEXTS 5u
+#define FIXED_NUMBERS 20u
+#define TEXTS 8u
 #define HEAD 8u
 #define FIXED (HEAD + FIXED_NUMBERS * 8u + TEXTS * 4u)
 
@@ -54,7 +54,8 @@ static char *put_text(char *o, mq_slice text)
 
 void mq_frame_add(struct mq_frame *frame, const struct mq_record *r)
 {
-    size_t size = FIXED + r->queue.n + r->data.n + r->key.n + r->text.n + r->parents.n;
+    size_t size = FIXED + r->queue.n + r->data.n + r->key.n + r->text.n + r->parents.n +
+                  r->name.n + r->schedule.n + r->timezone.n;
     char *start = mq_ring_reserve(&frame->bytes, size), *o = start;
     MQ_ASSERT(start); /* reserved by whoever decided */
     unsigned flags = (r->lost ? FLAG_LOST : 0u) | (r->has_key ? FLAG_HAS_KEY : 0u) | (r->paused ? FLAG_PAUSED : 0u) |
@@ -69,7 +70,7 @@ void mq_frame_add(struct mq_frame *frame, const struct mq_record *r)
     o = put64(o, (uint64_t)r->at_ms);
     o = put64(o, (uint64_t)r->run_at_ms);
     o = put64(o, (uint64_t)(int64_t)r->priority);
-    o = put64(o, r->reason);
+    o = put64(o, r->reason | (uint64_t)r->skip_overlap << 8 | (uint64_t)r->skip_misfire << 9);
     o = put64(o, r->token);
     o = put64(o, r->lease_ms);
     o = put64(o, r->max_attempts);
@@ -82,11 +83,17 @@ void mq_frame_add(struct mq_frame *frame, const struct mq_record *r)
     o = put64(o, r->concurrency);
     o = put64(o, r->progress);
     o = put64(o, r->parent);
+    o = put64(o, r->delay_ms);
+    o = put64(o, (uint64_t)r->last_run_ms);
+    o = put64(o, r->cron_job);
     o = put_text(o, r->queue);
     o = put_text(o, r->data);
     o = put_text(o, r->key);
     o = put_text(o, r->text);
     o = put_text(o, r->parents);
+    o = put_text(o, r->name);
+    o = put_text(o, r->schedule);
+    o = put_text(o, r->timezone);
     MQ_ASSERT((size_t)(o - start) == size);
     mq_ring_commit(&frame->bytes, size);
     frame->records++;
@@ -139,7 +146,10 @@ bool mq_frame_next(mq_slice *bytes, struct mq_record *r)
     r->at_ms = (int64_t)get64(&p);
     r->run_at_ms = (int64_t)get64(&p);
     r->priority = (int32_t)get64(&p);
-    r->reason = (uint8_t)get64(&p);
+    uint64_t reason = get64(&p);
+    r->reason = (uint8_t)reason;
+    r->skip_overlap = reason >> 8 & 1;
+    r->skip_misfire = reason >> 9 & 1;
     r->token = get64(&p);
     r->lease_ms = get64(&p);
     r->max_attempts = get64(&p);
@@ -152,8 +162,12 @@ bool mq_frame_next(mq_slice *bytes, struct mq_record *r)
     r->concurrency = get64(&p);
     r->progress = (uint8_t)get64(&p);
     r->parent = get64(&p);
+    r->delay_ms = get64(&p);
+    r->last_run_ms = (int64_t)get64(&p);
+    r->cron_job = get64(&p);
     if (!get_text(&p, end, &r->queue) || !get_text(&p, end, &r->data) || !get_text(&p, end, &r->key) ||
-        !get_text(&p, end, &r->text) || !get_text(&p, end, &r->parents))
+        !get_text(&p, end, &r->text) || !get_text(&p, end, &r->parents) || !get_text(&p, end, &r->name) || !get_text(&p, end, &r->schedule) ||
+        !get_text(&p, end, &r->timezone))
         return false;
     if (!(flags & FLAG_HAS_TEXT))
         r->text = (mq_slice){NULL, 0};

@@ -23,6 +23,9 @@ enum mq_record_type { /* numbers are part of the durable format */
     MQ_REC_CANCELLED = 9,
     MQ_REC_PROGRESS = 10,
     MQ_REC_QUEUE_SET = 11, /* the queue's settings, whole */
+    MQ_REC_CRON_SET = 12,  /* a cron, whole; of one name the later counts */
+    MQ_REC_CRON_DEL = 13,
+    MQ_REC_CRON_FIRED = 14, /* it has moved on; the job it pushed has a record of its own in the same frame */
     MQ_REC_DEP_DONE = 15,  /* a job is told how one that it depends on has ended */
     MQ_REC_DLQ_RETRIED = 16,
     MQ_REC_DLQ_PURGED = 17,
@@ -44,7 +47,7 @@ struct mq_record {
     uint8_t reason; /* DEAD; RETRIED: FAILED or TIMEOUT */
     bool lost;      /* RELEASED: counts as a loss */
     bool has_key;   /* PUSHED */
-    bool paused;    /* QUEUE_SET */
+    bool paused;    /* QUEUE_SET, CRON_SET */
     bool keep;      /* ACKED: the job is kept to be looked at */
     bool dropped;   /* DEP_DONE: the parent was cancelled, expired or dropped, not completed */
     bool unsent;    /* RELEASED: the delivery never reached a worker and is not counted */
@@ -59,6 +62,12 @@ struct mq_record {
     mq_slice queue, data, key; /* PUSHED; queue of QUEUE_SET and QUEUE_GONE too */
     mq_slice parents;     /* PUSHED: ids (u64) of the jobs it depends on */
     uint64_t parent;      /* DEP_DONE */
+    mq_slice name;        /* CRON_*; CRON_SET has all of PUSHED's fields too, and queue, run_at_ms = the next run */
+    mq_slice schedule, timezone; /* CRON_SET */
+    uint64_t delay_ms;    /* CRON_SET */
+    bool skip_overlap, skip_misfire; /* CRON_SET; and paused */
+    int64_t last_run_ms;  /* CRON_FIRED; and run_at_ms = the next run */
+    uint64_t cron_job;    /* CRON_FIRED: the job; 0 = none was pushed */
     uint64_t max_attempts, backoff_ms, max_backoff_ms, ttl_ms, timeout_ms; /* PUSHED */
     mq_slice text;        /* RETRIED, DEAD: the error; PROGRESS: the message; ACKED: the result; as written; p NULL = none */
     uint64_t rate_limit, rate_duration_ms; /* QUEUE_SET: jobs a duration; 0 = no limit */
@@ -69,6 +78,7 @@ struct mq_record {
     struct mq_job *job_hint;       /* PUSHED: already built, apply takes it over */
     struct mq_holder *holder_hint; /* LEASED by a connection */
     struct mq_extra *extra_hint;   /* RETRIED, DEAD, PROGRESS, ACKED: for a job that has none; apply takes it over */
+    struct mq_cron *cron_hint;     /* CRON_SET: already built, apply takes it over */
     char *text_hint;               /* a copy of `text`; apply takes it over */
 };
 

@@ -3,6 +3,7 @@
 #include "base/check.h"
 #include "base/mem.h"
 #include "net/parked.h"
+#include "net/subscriber.h"
 #include "net/syscalls.h"
 
 #include <errno.h>
@@ -69,7 +70,7 @@ static void refuse_line(struct mq_conn *conn, enum mq_error error, mq_slice why)
         mq_conn_mark_dirty(conn);
 }
 
-static void run_line(struct mq_conn *conn, mq_slice line)
+void mq_conn_run(struct mq_conn *conn, mq_slice line, const struct mq_verdict *verdict)
 {
     struct mq_reactor *reactor = conn->reactor;
     struct mq_ring *out = mq_conn_out(conn);
@@ -80,7 +81,7 @@ static void run_line(struct mq_conn *conn, mq_slice line)
     struct mq_reply reply;
     mq_reply_init(&reply, out);
     struct mq_call call = {.engine = reactor->engine, .session = &conn->session, .request = &reactor->request,
-                           .reply = &reply, .now_ms = reactor->now_ms};
+                           .reply = &reply, .now_ms = reactor->now_ms, .verdict = verdict};
     mq_command_run(&call, line);
     if (call.seq > conn->seq)
         conn->seq = call.seq;
@@ -127,7 +128,7 @@ static void process(struct mq_conn *conn)
         else if (MQ_UNLIKELY(n > config->max_line))
             refuse_line(conn, MQ_E_LINE_TOO_LONG, (mq_slice){NULL, 0});
         else
-            run_line(conn, mq_slice_of(bytes.p, n));
+            mq_conn_run(conn, mq_slice_of(bytes.p, n), NULL);
         if (MQ_UNLIKELY(conn->closed))
             return;
         mq_ring_consume(conn->in, n + 1);
@@ -253,6 +254,8 @@ void mq_conn_settle(struct mq_conn *conn)
         }
         if (!flush(conn))
             return;
+        if (MQ_UNLIKELY(conn->subscriber != NULL) && mq_subscriber_catch_up(conn))
+            continue;
         if (!has_work(conn))
             break;
     }
@@ -301,6 +304,7 @@ int mq_conn_hand_over(struct mq_reactor *to, struct mq_reactor *from, int fd)
     conn->reactor = to;
     conn->session.authenticated = to->engine->config.auth_token_n == 0;
     mq_parked_session_init(&conn->session);
+    mq_subscriber_session_init(&conn->session);
     mq_list_init(&conn->node);
     mq_list_init(&conn->dirty);
     mq_list_init(&conn->parked);
@@ -334,6 +338,7 @@ void mq_conn_close(struct mq_conn *conn)
     close(conn->fd); /* takes it out of epoll, too */
     drop_ring(conn, &conn->in);
     drop_ring(conn, &conn->out);
+    mq_subscriber_free(conn);
     mq_parked_drop_all(conn);
     mq_list_remove(&conn->dirty);
     if (conn->parked_n == 0)

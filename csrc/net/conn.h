@@ -23,6 +23,7 @@ struct mq_conn {
     struct mq_ring *in, *out; /* NULL while empty */
     size_t scanned;           /* bytes of `in` known to hold no newline */
     struct mq_holder *holder; /* NULL before the first pull */
+    struct mq_subscriber *subscriber; /* NULL before the first SUBSCRIBE */
     uint64_t seq;             /* the log must be committed up to here before `out` leaves */
     struct mq_session session;
     bool eof;                 /* the peer sends no more */
@@ -39,6 +40,9 @@ int mq_conn_hand_over(struct mq_reactor *to, struct mq_reactor *from, int fd);
 /* Before the reactor sleeps: processes what waits, writes, closes. Takes the connection off the dirty list. */
 void mq_conn_settle(struct mq_conn *conn);
 void mq_conn_mark_dirty(struct mq_conn *conn);
+
+/* Runs a line (followed by a newline and slack); `verdict` NULL unless it is run again with what it has asked for. */
+void mq_conn_run(struct mq_conn *conn, mq_slice line, const struct mq_verdict *verdict);
 
 /* The ring for answers; NULL when there is no memory. */
 struct mq_ring *mq_conn_out(struct mq_conn *conn);

@@ -42,6 +42,16 @@ static void deliver(struct mq_waiter *waiter, struct mq_shard *shard, int64_t no
     parked->failed = reply.failed;
 }
 
+/* The same for a job's end. */
+static void deliver_ending(struct mq_waiter *waiter, struct mq_shard *shard, int64_t now_ms)
+{
+    struct mq_parked *parked = mq_list_entry(waiter, struct mq_parked, waiter);
+    struct mq_reply reply = reply_for(parked, &parked->answer);
+    (void)shard, (void)now_ms;
+    mq_tell_ending(&reply, waiter->ending, waiter->hash);
+    parked->failed = reply.failed;
+}
+
 static void send_off(struct mq_waiter *waiter, uint64_t seq)
 {
     struct mq_parked *parked = mq_list_entry(waiter, struct mq_parked, waiter);
@@ -60,6 +70,8 @@ static void forget(struct mq_parked *parked)
     conn->parked_n--;
     mq_ring_close(&parked->answer);
     mq_free(parked->given);
+    mq_free(parked->question);
+    mq_free(parked->line);
     mq_free(parked);
 }
 
@@ -124,20 +136,16 @@ static void answer_came(struct mq_letter *letter)
     mq_conn_mark_dirty(conn);
 }
 
-static struct mq_waiter *session_park(struct mq_session *session, const struct mq_call *call, const struct mq_pull *pull)
+/* A parked command, in no list but its connection's; without a reqId it holds back the lines behind it. NULL: no memory. */
+static struct mq_parked *park(struct mq_conn *conn, const struct mq_call *call, void (*open)(struct mq_letter *letter))
 {
-    struct mq_conn *conn = conn_of(session);
-    struct mq_reactor *reactor = conn->reactor;
     struct mq_parked *parked = mq_alloc(sizeof *parked);
     mq_slice req_id = call->reply->req_id;
-    if (!parked || mq_heap_reserve(&reactor->timers, (size_t)reactor->timers.n + 1) < 0) {
-        mq_free(parked);
+    if (!parked)
         return NULL;
-    }
     memset(parked, 0, offsetof(struct mq_parked, req_id));
-    parked->waiter = (struct mq_waiter){.holder = conn->holder, .pull = *pull, .deliver = deliver, .send = send_off};
     mq_list_init(&parked->waiter.node);
-    parked->letter.open = answer_came;
+    parked->letter.open = open;
     parked->conn = conn;
     parked->timer_index = MQ_HEAP_NONE;
     mq_ring_init_sized(&parked->answer, ANSWER_BYTES);
@@ -150,11 +158,85 @@ static struct mq_waiter *session_park(struct mq_session *session, const struct m
     }
     mq_list_append(&conn->parked, &parked->node);
     conn->parked_n++;
-    if (mq_call_has(call, MQ_F_TIMEOUT)) {
-        int64_t end = mq_time_add(call->now_ms, call->request->number[MQ_F_TIMEOUT]);
-        mq_heap_push(&reactor->timers, (uint64_t)end, (uint64_t)(uintptr_t)parked, parked);
-    }
+    return parked;
+}
+
+static struct mq_waiter *session_park(struct mq_session *session, const struct mq_call *call, const struct mq_pull *pull,
+                                      int64_t until_ms)
+{
+    struct mq_conn *conn = conn_of(session);
+    struct mq_reactor *reactor = conn->reactor;
+    struct mq_parked *parked = NULL;
+    if (mq_heap_reserve(&reactor->timers, (size_t)reactor->timers.n + 1) == 0)
+        parked = park(conn, call, answer_came);
+    if (!parked)
+        return NULL;
+    parked->for_ending = !pull;
+    parked->waiter.holder = conn->holder;
+    parked->waiter.deliver = pull ? deliver : deliver_ending;
+    parked->waiter.send = send_off;
+    if (pull)
+        parked->waiter.pull = *pull;
+    if (until_ms != MQ_NEVER)
+        mq_heap_push(&reactor->timers, (uint64_t)until_ms, (uint64_t)(uintptr_t)parked, parked);
     return &parked->waiter;
+}
+
+/* --- questions --- */
+
+/* The time was worked out: the command is run again, on its connection's thread. */
+static void verdict_came(struct mq_letter *letter)
+{
+    struct mq_parked *parked = mq_list_entry(letter, struct mq_parked, letter);
+    struct mq_conn *conn = parked->conn;
+    struct mq_question *question = parked->question;
+    struct mq_verdict verdict = {question->next_run_ms, question->why, question->why_n};
+    if (conn->blocking == parked)
+        conn->blocking = NULL;
+    if (!conn->closed)
+        mq_conn_run(conn, mq_slice_of(parked->line, parked->line_n), &verdict);
+    forget(parked);
+    if (!conn->closed)
+        mq_conn_mark_dirty(conn);
+    else if (conn->parked_n == 0)
+        mq_conn_finish(conn);
+}
+
+/* Any thread. */
+static void answered(struct mq_question *question)
+{
+    struct mq_parked *parked = question->owner;
+    mq_mailbox_post(&parked->conn->reactor->mailbox, &parked->letter);
+}
+
+static int session_ask(struct mq_session *session, const struct mq_call *call)
+{
+    struct mq_conn *conn = conn_of(session);
+    mq_slice line = call->line, schedule = call->ask_schedule, timezone = call->ask_timezone;
+    struct mq_question *question = mq_alloc_zero(sizeof *question);
+    char *copy = mq_alloc(line.n + MQ_RING_SLACK + schedule.n + timezone.n);
+    struct mq_parked *parked = question && copy ? park(conn, call, verdict_came) : NULL;
+    if (!parked) {
+        mq_free(question);
+        mq_free(copy);
+        return MQ_E_OUT_OF_MEMORY;
+    }
+    memcpy(copy, line.p, line.n);
+    memset(copy + line.n, 0, MQ_RING_SLACK);
+    copy[line.n] = '\n';
+    char *texts = copy + line.n + MQ_RING_SLACK;
+    memcpy(texts, schedule.p, schedule.n);
+    memcpy(texts + schedule.n, timezone.p, timezone.n);
+    parked->line = copy;
+    parked->line_n = line.n;
+    parked->question = question;
+    *question = (struct mq_question){
+        .owner = parked, .schedule = mq_slice_of(texts, schedule.n), .timezone = mq_slice_of(texts + schedule.n, timezone.n),
+        .now_ms = call->now_ms, .answered = answered,
+    };
+    mq_list_init(&question->node);
+    mq_question_ask(conn->reactor->engine, question);
+    return MQ_OK;
 }
 
 static uint32_t session_parked_n(const struct mq_session *session)
@@ -167,20 +249,24 @@ void mq_parked_session_init(struct mq_session *session)
     session->holder = session_holder;
     session->park = session_park;
     session->parked_n = session_parked_n;
+    session->ask = session_ask;
 }
 
-/* Takes a pull out of its queue; false if its answer is already on its way. */
+/* Takes a parked command out of whatever list it waits in; false if its answer is already on its way. */
 static bool unpark(struct mq_parked *parked)
 {
     struct mq_waiter *waiter = &parked->waiter;
     struct mq_reactor *reactor = parked->conn->reactor;
+    if (parked->question)
+        return mq_question_withdraw(reactor->engine, parked->question);
     struct mq_shard *shard = mq_engine_shard(reactor->engine, waiter->hash);
     mq_mutex_lock(&shard->mutex);
     bool was_parked = waiter->parked;
     if (was_parked) {
         mq_list_remove(&waiter->node);
         waiter->parked = false;
-        mq_slot_queue_release(mq_shard_slot(shard, waiter->hash), waiter->queue);
+        if (waiter->queue)
+            mq_slot_queue_release(mq_shard_slot(shard, waiter->hash), waiter->queue);
     }
     mq_shard_unlock(shard);
     return was_parked;
@@ -190,6 +276,8 @@ static bool unpark(struct mq_parked *parked)
 static void give_up(struct mq_parked *parked, enum mq_error error)
 {
     struct mq_conn *conn = parked->conn;
+    if (parked->question && !error)
+        return; /* the peer sends no more; its command is done all the same */
     if (!unpark(parked)) {
         if (parked->timer_index != MQ_HEAP_NONE)
             mq_heap_remove(&conn->reactor->timers, parked->timer_index);
@@ -201,6 +289,8 @@ static void give_up(struct mq_parked *parked, enum mq_error error)
         reply = reply_for(parked, out);
         if (error)
             mq_reply_refuse(&reply, error, (mq_slice){NULL, 0});
+        else if (parked->for_ending)
+            mq_tell_no_ending(&reply, parked->waiter.hash);
         else
             mq_give_nothing(&reply, parked->waiter.pull.batch);
     }

@@ -1,19 +1,24 @@
-/* Parked pulls: a connection's commands that wait for a job, and the letter that brings the answer.
+/* A connection's commands that wait (pulls for a job, WAITJOB for one's end), and the letter that brings the answer.
  *
- * A parked pull is in its queue's list until it is served or given up; both happen under the shard's mutex, so exactly one
- * of the two does. Served, its answer is written by whichever thread made a job ready, and travels as a letter to the
- * connection's reactor. If the connection has gone by then, the jobs go back as if they had never been given.
+ * A parked command is in its queue's or its job's list until it is served or given up; both happen under the shard's mutex, so
+ * exactly one of the two does. Served, its answer is written by whichever thread made a job ready or ended it, and travels as a
+ * letter to the connection's reactor. If the connection has gone by then, jobs given go back as if they never had been.
  */
 #ifndef MQ_PARKED_H
 #define MQ_PARKED_H
 
 #include "command/handlers.h"
 #include "net/conn.h"
+#include "queue/cron.h"
 
 struct mq_parked {
     struct mq_waiter waiter;
     struct mq_letter letter;
     struct mq_conn *conn;
+    bool for_ending;        /* a WAITJOB: waiter.hash is the job's id */
+    struct mq_question *question; /* a command that waits for a time to be worked out, then is run again: owned; else NULL */
+    char *line;             /* then: the command, with its newline and slack, and what its question borrows: owned */
+    size_t line_n;          /* without them */
     struct mq_list node;    /* in conn->parked */
     uint32_t timer_index;   /* in reactor->timers, by the end of its wait; MQ_HEAP_NONE = waits for ever */
     struct mq_ring answer;  /* written by whoever delivered */

@@ -5,6 +5,7 @@
 #include "base/sync.h"
 #include "net/listener.h"
 #include "net/parked.h"
+#include "net/subscriber.h"
 #include "net/syscalls.h"
 
 #include <errno.h>
@@ -63,7 +64,7 @@ static bool work_is_left(const struct mq_reactor *reactor)
     const struct mq_log *log = reactor->engine->log;
     if (!mq_list_empty(&reactor->uncommitted) && log->ops->committed(log) != reactor->committed_seen)
         return true; /* it committed between the last look and going to sleep */
-    return !mq_list_empty(&reactor->dirty) ||
+    return !mq_list_empty(&reactor->dirty) || mq_subscribers_behind(reactor) ||
            (reactor->stop_at_ms == MQ_NEVER && atomic_load(&reactor->net->stop)) || atomic_load(&reactor->net->stop) > 1;
 }
 
@@ -198,6 +199,9 @@ static int turn(struct mq_reactor *reactor, struct epoll_event *events)
     run_timers(reactor);
     run_shards(reactor);
     mq_mailbox_open_all(&reactor->mailbox);
+    /* once a millisecond, or when there is nothing else to do: under load many events then share one send */
+    if (MQ_UNLIKELY(mq_subscribers_behind(reactor)) && (n <= 0 || reactor->now_ms != reactor->told_ms))
+        mq_subscribers_tell(reactor);
     settle_all(reactor);
     free_finished(reactor);
     if (MQ_UNLIKELY(reactor->pause_accept) && reactor->now_ms >= reactor->accept_at_ms)
@@ -240,6 +244,7 @@ static int reactor_init(struct mq_reactor *reactor, struct mq_net *net, unsigned
     mq_list_init(&reactor->finished);
     mq_heap_init(&reactor->timers, offsetof(struct mq_parked, timer_index));
     mq_request_init(&reactor->request, names);
+    mq_subscribers_init(reactor);
     int error = mq_mailbox_init(&reactor->mailbox);
     if (error)
         return error;
@@ -257,6 +262,7 @@ static int reactor_init(struct mq_reactor *reactor, struct mq_net *net, unsigned
 static void reactor_close(struct mq_reactor *reactor)
 {
     close_all(reactor);
+    mq_subscribers_close(reactor);
     while (reactor->ring_n) {
         struct mq_ring *ring = reactor->rings[--reactor->ring_n];
         mq_ring_close(ring);

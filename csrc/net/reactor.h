@@ -30,6 +30,13 @@ struct mq_reactor {
     struct mq_ring *rings[MQ_SPARE_RINGS]; /* empty ones of the usual size */
     unsigned ring_n;
     struct mq_request request;   /* reused for every line */
+    struct mq_list subscribers;  /* struct mq_subscriber */
+    unsigned subscriber_n;
+    struct mq_feed feed;         /* where their events come in */
+    struct mq_ring events;       /* taken from it, being told */
+    struct mq_event_reader told; /* how far */
+    int64_t told_ms;             /* when events were last told */
+    struct mq_losses losses;     /* to be told after them */
     int64_t stop_at_ms;          /* stopping: connections still open then are cut; MQ_NEVER = not stopping */
     _Atomic size_t conn_n;
     bool pause_accept;           /* out of descriptors: listeners are off until accept_at_ms */

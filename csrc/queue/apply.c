@@ -6,6 +6,7 @@
 #include "base/check.h"
 #include "base/hash.h"
 #include "base/mem.h"
+#include "queue/cron.h"
 #include "queue/decide.h"
 #include "queue/shard.h"
 
@@ -332,6 +333,8 @@ static void apply_trimmed(struct mq_shard *shard, const struct mq_record *record
 static void apply_dlq_retried(struct mq_shard *shard, const struct mq_record *record)
 {
     struct mq_job *job = job_of(shard, record);
+    if (job->extra->reason == MQ_REASON_DEPENDENCY)
+        start_ttl(shard, job); /* it was never pulled */
     end_dead(shard, job);
     job->attempts = job->deliveries = job->losses = 0;
     job->ended_ms = 0;
@@ -472,6 +475,9 @@ void mq_apply_locked(struct mq_shard *shard, const struct mq_record *record)
         break;
     case MQ_REC_DEP_DONE:
         apply_dep_done(shard, record);
+        break;
+    case MQ_REC_CRON_SET: case MQ_REC_CRON_DEL: case MQ_REC_CRON_FIRED:
+        mq_cron_apply(shard->crons, record);
         break;
     case MQ_REC_QUEUE_GONE:
         apply_queue_gone(shard, record);

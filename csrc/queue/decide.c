@@ -86,6 +86,11 @@ int mq_decide_replay_reserve_locked(struct mq_shard *shard, struct mq_job *job)
     return MQ_DONE;
 }
 
+static int64_t run_at(const struct mq_push *push, int64_t now_ms)
+{
+    return mq_time_add(push->slot_ms ? push->slot_ms : now_ms, push->delay_ms);
+}
+
 int mq_decide_push_locked(struct mq_shard *shard, struct mq_queue *queue, const struct mq_push *push, int64_t now_ms,
                           uint64_t *id)
 {
@@ -98,7 +103,7 @@ int mq_decide_push_locked(struct mq_shard *shard, struct mq_queue *queue, const 
         .priority = push->priority,
         .at_ms = now_ms,
         .id = mq_slot_next_id(queue->slot),
-        .run_at_ms = push->delay_ms ? mq_time_add(now_ms, push->delay_ms) : now_ms,
+        .run_at_ms = MQ_LIKELY(!push->delay_ms && !push->slot_ms) ? now_ms : run_at(push, now_ms),
         .queue = mq_queue_name(queue),
         .data = push->data,
         .key = push->key,
@@ -148,6 +153,11 @@ bool mq_decide_can_give_locked(struct mq_shard *shard, struct mq_queue *queue, i
     return false;
 }
 
+bool mq_decide_is_behind_locked(struct mq_queue *queue, int64_t now_ms)
+{
+    return queue->ready.n && !queue->paused && within_limits(queue, now_ms) && is_expired(mq_ready_first(&queue->ready), now_ms);
+}
+
 int mq_decide_lease_reserve_locked(struct mq_shard *shard, struct mq_queue *queue)
 {
     /* room for its way back, too: nobody can be refused when a worker dies; and any hold may get a deadline */
@@ -160,10 +170,8 @@ int mq_decide_lease_reserve_locked(struct mq_shard *shard, struct mq_queue *queu
 struct mq_job *mq_decide_lease_locked(struct mq_shard *shard, struct mq_queue *queue, struct mq_holder *holder,
                                       uint64_t lease_ms, int64_t now_ms)
 {
-    if (!mq_decide_can_give_locked(shard, queue, now_ms))
-        return NULL;
     struct mq_job *job = mq_ready_first(&queue->ready);
-    if (mq_decide_lease_reserve_locked(shard, queue) < 0)
+    if (!job || mq_decide_lease_reserve_locked(shard, queue) < 0)
         return NULL;
     struct mq_record record = about(job, MQ_REC_LEASED, now_ms);
     record.token = mq_hash_u64(shard->token_state += 0x9E3779B97F4A7C15u);
@@ -241,6 +249,7 @@ int mq_decide_ack_locked(struct mq_shard *shard, struct mq_job *job, mq_slice re
     if (reserve_frame(shard, result.n) < 0 || (keep && reserve_text(job, result.p != NULL, result, &record) < 0))
         return MQ_NO_MEMORY;
     record.keep = keep;
+    record.text = result; /* not kept, it is told to those who wait */
     if (keep)
         make_room_for_done(shard, now_ms);
     mq_shard_emit_locked(shard, &record);
@@ -365,7 +374,8 @@ int mq_decide_retry_dead_locked(struct mq_shard *shard, struct mq_job *job, int6
     struct mq_queue *queue = job->queue;
     if (job->has_key && mq_queue_key_find(queue, mq_job_key(job)))
         return MQ_KEY_TAKEN;
-    if (reserve_frame(shard, 0) < 0 || reserve_ready(queue) < 0 || (job->has_key && mq_map_reserve(&queue->keys) < 0))
+    if (reserve_frame(shard, 0) < 0 || reserve_ready(queue) < 0 || (job->has_key && mq_map_reserve(&queue->keys) < 0) ||
+        reserve_delayed(shard, queue) < 0 || reserve_ttl(shard) < 0)
         return MQ_NO_MEMORY;
     struct mq_record record = about(job, MQ_REC_DLQ_RETRIED, now_ms);
     /* one that was never let run may have a delay to go; the others run now */
@@ -490,7 +500,7 @@ void mq_decide_lost_locked(struct mq_shard *shard, struct mq_holder *holder, int
 unsigned mq_decide_deadline_locked(struct mq_shard *shard, struct mq_hold *hold, int64_t now_ms)
 {
     static const mq_slice timed_out = {"\"Timed out\"", 11};
-    if (hold->timeout_at_ms <= now_ms)
+    if (hold->timeout_at_ms <= hold->lease_until_ms) /* the earlier one counts, however late it is noticed */
         return fail_with(shard, hold->job, MQ_REASON_TIMEOUT, timed_out, false, now_ms) == MQ_DONE;
     return lose(shard, hold->job, MQ_REASON_EXPIRED_LEASE, now_ms) == MQ_DONE;
 }

@@ -14,6 +14,7 @@ struct mq_push {
     mq_slice parents; /* ids (u64) of jobs it depends on; each has been given out */
     bool has_key;
     int32_t priority;
+    int64_t slot_ms;  /* what a delay counts from, if not from now: the time of a cron; 0 = now */
     uint64_t delay_ms, ttl_ms, timeout_ms, max_attempts, backoff_ms, max_backoff_ms;
 };
 
@@ -41,13 +42,16 @@ int mq_decide_push_locked(struct mq_shard *shard, struct mq_queue *queue, const 
  * a slice, and then nothing can be given until the sweep has come past them. */
 bool mq_decide_can_give_locked(struct mq_shard *shard, struct mq_queue *queue, int64_t now_ms);
 
+/* Nothing can be given, but only because there are more of those at the front than a slice. */
+bool mq_decide_is_behind_locked(struct mq_queue *queue, int64_t now_ms);
+
 /* Reserves what giving one job takes; 0 or MQ_NO_MEMORY. */
 int mq_decide_lease_reserve_locked(struct mq_shard *shard, struct mq_queue *queue);
 
 /* An extra for a job that others wait for; NULL when there is no memory. */
 struct mq_extra *mq_decide_extra_locked(struct mq_shard *shard, struct mq_job *job);
 
-/* Gives the first ready job to a holder (or by lease). NULL: nothing can be given, or there is no memory. */
+/* Gives the first ready job, which can be given, to a holder (or by lease). NULL: there is none, or no memory. */
 struct mq_job *mq_decide_lease_locked(struct mq_shard *shard, struct mq_queue *queue, struct mq_holder *holder,
                                       uint64_t lease_ms, int64_t now_ms);
 

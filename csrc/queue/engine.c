@@ -1,6 +1,7 @@
 #include "queue/engine.h"
 
 #include "base/check.h"
+#include "queue/cron.h"
 #include "queue/decide.h"
 #include "queue/depend.h"
 
@@ -74,7 +75,7 @@ struct mq_engine *mq_engine_open(const struct mq_config *config, struct mq_log *
     else
         mq_clock_init_real(&engine->clock);
     engine->log = log;
-    for (unsigned i = 0; i < MQ_DUES; i++)
+    for (unsigned i = 0; i < MQ_HOOKS; i++)
         if (mq_hook_init(&engine->hooks[i]) < 0) {
             while (i)
                 mq_hook_close(&engine->hooks[--i]);
@@ -83,8 +84,9 @@ struct mq_engine *mq_engine_open(const struct mq_config *config, struct mq_log *
             return NULL;
         }
     mq_hub_init(&engine->hub);
+    mq_crons_init(&engine->crons);
     mq_mutex_init(&engine->depend_mutex);
-    struct mq_shard_world world = {.log = log, .hub = &engine->hub, .config = &engine->config, .kept = &engine->kept,
+    struct mq_shard_world world = {.log = log, .crons = &engine->crons, .hub = &engine->hub, .config = &engine->config, .kept = &engine->kept,
                                    .on_due = shard_due, .on_due_context = engine};
     for (unsigned i = 0; i < MQ_SHARDS; i++)
         mq_shard_init(&engine->shards[i], i, seed, &world);
@@ -97,9 +99,10 @@ void mq_engine_free(struct mq_engine *engine)
         return;
     for (unsigned i = 0; i < MQ_SHARDS; i++)
         mq_shard_close(&engine->shards[i]);
-    for (unsigned i = 0; i < MQ_DUES; i++)
+    for (unsigned i = 0; i < MQ_HOOKS; i++)
         mq_hook_close(&engine->hooks[i]);
     mq_hub_close(&engine->hub);
+    mq_crons_close(&engine->crons);
     mq_mutex_close(&engine->depend_mutex);
     engine->log->ops->close(engine->log);
     free_tokens(engine);
@@ -112,7 +115,7 @@ void mq_engine_set_time(struct mq_engine *engine, int64_t now_ms)
     mq_clock_set(&engine->clock, now_ms);
     if (engine->on_time)
         engine->on_time(engine->net_context);
-    for (unsigned i = 0; i < MQ_DUES; i++)
+    for (unsigned i = 0; i < MQ_HOOKS; i++)
         mq_hook_wake(&engine->hooks[i]);
 }
 
@@ -128,9 +131,13 @@ static int64_t next_due(const struct mq_engine *engine, enum mq_due due)
     return next;
 }
 
+/* By enum mq_work. */
+static const enum mq_due dues[] = {MQ_DUE_TIMEOUTS, MQ_DUE_DEPENDENCIES};
+
 uint64_t mq_engine_sweep(struct mq_engine *engine, enum mq_work work, uint64_t limit)
 {
-    static const enum mq_due dues[] = {MQ_DUE_TIMEOUTS, MQ_DUE_DEPENDENCIES};
+    if (work == MQ_WORK_CRON)
+        return 0; /* who does this work does it by mq_engine_take_crons and its like */
     enum mq_due due = dues[work];
     int64_t now = mq_engine_now(engine);
     uint64_t done = 0, before = UINT64_MAX;
@@ -147,15 +154,18 @@ uint64_t mq_engine_sweep(struct mq_engine *engine, enum mq_work work, uint64_t l
     return done;
 }
 
+static int64_t next_work(const struct mq_engine *engine, enum mq_work work)
+{
+    return work == MQ_WORK_CRON ? atomic_load(&engine->crons.due_ms) : next_due(engine, dues[work]);
+}
+
 int mq_engine_wait(struct mq_engine *engine, enum mq_work work)
 {
-    static const enum mq_due dues[] = {MQ_DUE_TIMEOUTS, MQ_DUE_DEPENDENCIES};
-    enum mq_due due = dues[work];
-    struct mq_hook *hook = &engine->hooks[due];
+    struct mq_hook *hook = &engine->hooks[work == MQ_WORK_CRON ? MQ_HOOK_CRON : dues[work]];
     for (;;) {
-        int64_t next = next_due(engine, due);
+        int64_t next = next_work(engine, work);
         mq_hook_plan(hook, next);
-        int64_t seen = next_due(engine, due), now = mq_engine_now(engine); /* after the plan is known: nothing is missed */
+        int64_t seen = next_work(engine, work), now = mq_engine_now(engine); /* after the plan is known: nothing is missed */
         next = seen < next ? seen : next;
         bool over = atomic_load(&engine->waiting_over);
         int timeout = -1;
@@ -174,7 +184,7 @@ int mq_engine_wait(struct mq_engine *engine, enum mq_work work)
 void mq_engine_stop_waiting(struct mq_engine *engine)
 {
     atomic_store(&engine->waiting_over, true);
-    for (unsigned i = 0; i < MQ_DUES; i++)
+    for (unsigned i = 0; i < MQ_HOOKS; i++)
         mq_hook_wake(&engine->hooks[i]);
 }
 

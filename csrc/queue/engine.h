@@ -6,6 +6,20 @@
 #include "mqfast.h"
 #include "queue/shard.h"
 
+#define MQ_HOOK_CRON MQ_DUES
+#define MQ_HOOKS (MQ_DUES + 1)
+
+/* queue/cron.h says what they are. */
+struct mq_crons {
+    struct mq_mutex mutex;
+    struct mq_map by_name;
+    struct mq_heap due;        /* by next run */
+    struct mq_list questions;
+    uint64_t last_token;
+    int64_t retry_ms;          /* a fire was put off for want of memory: not again before */
+    _Atomic int64_t due_ms;    /* when there is work; readable without the mutex */
+};
+
 struct mq_engine {
     struct mq_shard shards[MQ_SHARDS];
     struct mq_clock clock;
@@ -13,7 +27,8 @@ struct mq_engine {
     char **tokens;           /* config.auth_token_n of them */
     struct mq_hub hub;
     struct mq_mutex depend_mutex;    /* queue/depend */
-    struct mq_hook hooks[MQ_DUES];   /* where the control loops sleep; [MQ_DUE_READY] unused: the reactors do that */
+    struct mq_crons crons;
+    struct mq_hook hooks[MQ_HOOKS];  /* where the control loops sleep; [MQ_DUE_READY] unused: the reactors do that */
     _Atomic bool waiting_over;       /* the loops are to end */
     _Alignas(64) _Atomic uint64_t kept; /* completed jobs kept, over all shards */
     struct mq_log *log;

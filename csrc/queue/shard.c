@@ -19,6 +19,7 @@ void mq_shard_init(struct mq_shard *shard, unsigned number, uint64_t seed, const
     shard->number = number;
     shard->config = world->config;
     shard->kept = world->kept;
+    shard->crons = world->crons;
     shard->hub = world->hub;
     shard->on_due = world->on_due;
     shard->on_due_context = world->on_due_context;

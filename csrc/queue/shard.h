@@ -57,6 +57,7 @@ struct mq_shard {
     struct mq_list unlinked; /* struct mq_deps whose parents do not know of them yet */
     struct mq_list settled;  /* struct mq_link of parents that ended: the dependents must be told */
     struct mq_list orphans;  /* struct mq_deps of dependents that ended first: to be unlinked and freed */
+    struct mq_crons *crons;  /* the engine's */
     struct mq_hub *hub;      /* the engine's */
     struct mq_outbox outbox; /* events not yet handed to it */
     struct mq_metrics metrics;
@@ -75,6 +76,7 @@ struct mq_shard {
 /* What all shards share. */
 struct mq_shard_world {
     struct mq_log *log;
+    struct mq_crons *crons;
     struct mq_hub *hub;
     const struct mq_config *config;
     _Atomic uint64_t *kept;

@@ -1,6 +1,7 @@
 #include "tests/engine.h"
 
 #include "base/hash.h"
+#include "queue/cron.h"
 #include "tests/naive_json.h"
 #include "tests/test.h"
 
@@ -54,7 +55,13 @@ const char *run_bytes(struct mq_engine *engine, const char *line, size_t n)
 {
     char **answer = &answers[turn++ % 8], *reply;
     size_t reply_n;
-    CHECK_INT(mq_engine_execute(engine, line, n, &reply, &reply_n), 0);
+    int status = mq_engine_execute(engine, line, n, NULL, &reply, &reply_n);
+    if (status == 1) { /* here every schedule runs next in five seconds */
+        struct mq_verdict verdict = {.next_run_ms = mq_engine_now(engine) + 5000};
+        mq_reply_free(reply);
+        status = mq_engine_execute(engine, line, n, &verdict, &reply, &reply_n);
+    }
+    CHECK_INT(status, 0);
     *answer = realloc(*answer, reply_n + 1);
     memcpy(*answer, reply, reply_n);
     (*answer)[reply_n] = 0;
@@ -131,7 +138,7 @@ struct mq_queue *engine_queue(struct mq_engine *engine, const char *name)
 
 static void dump_job(FILE *out, const struct mq_job *job)
 {
-    static const char *const states[] = {"new", "ready", "delayed", "active", "dead", "done"};
+    static const char *const states[] = {"new", "ready", "delayed", "parent", "active", "dead", "done"};
     const struct mq_options *options = mq_job_options(job);
     mq_slice name = mq_queue_name(job->queue), data = mq_job_data(job), key = mq_job_key(job);
     const char *state = job->state < sizeof states / sizeof *states ? states[job->state] : "?";
@@ -156,6 +163,8 @@ static void dump_job(FILE *out, const struct mq_job *job)
         fprintf(out, " progress %u %.*s", job->extra->progress, (int)job->extra->message_n, job->extra->message);
     if (job->state == MQ_JOB_DEAD)
         fprintf(out, " reason %u", job->extra->reason);
+    for (uint32_t i = 0; job->extra && job->extra->deps && i < job->extra->deps->n; i++)
+        fprintf(out, " parent %" PRIu64 " %u", job->extra->deps->ids[i], job->extra->deps->links[i].outcome);
     fputc('\n', out);
 }
 
@@ -198,9 +207,35 @@ static void dump_slot(FILE *out, const struct mq_slot *slot)
             fprintf(out, "  dead %" PRIu64 "\n", mq_list_entry(node, struct mq_extra, dead)->job->id);
     }
     free(queues);
+    for (uint64_t counter = 1; counter <= mq_slot_counter(slot); counter++)
+        if (mq_idset_has(&slot->dropped, counter))
+            fprintf(out, " dropped %" PRIu64, counter);
+    fputc('\n', out);
     const struct mq_job *job;
     for (uint64_t from = 0; (job = mq_index_up(&slot->jobs, MQ_JOB_ANY, from)); from = job->id / MQ_SLOTS + 1)
         dump_job(out, job);
+}
+
+static int by_cron_name(const void *a, const void *b)
+{
+    const struct mq_cron *x = *(struct mq_cron *const *)a, *y = *(struct mq_cron *const *)b;
+    size_t n = x->def.name.n < y->def.name.n ? x->def.name.n : y->def.name.n;
+    int order = memcmp(x->def.name.p, y->def.name.p, n);
+    return order ? order : (int)x->def.name.n - (int)y->def.name.n;
+}
+
+static void dump_crons(FILE *out, const struct mq_crons *crons)
+{
+    struct mq_cron **all = (struct mq_cron **)sorted(&crons->by_name, by_cron_name);
+    for (size_t i = 0; all[i]; i++) {
+        const struct mq_cron_def *def = &all[i]->def;
+        fprintf(out, "cron %.*s in %.*s %.*s %.*s data %.*s next %" PRId64 " last %" PRId64 " job %" PRIu64 "%s%s%s priority %d %" PRIu64 "\n",
+                (int)def->name.n, def->name.p, (int)def->queue.n, def->queue.p, (int)def->schedule.n, def->schedule.p,
+                (int)def->timezone.n, def->timezone.p, (int)def->data.n, def->data.p, all[i]->next_run_ms, all[i]->last_run_ms,
+                all[i]->last_job, def->paused ? " paused" : "", def->skip_overlap ? " skip" : "", def->has_key ? " key" : "",
+                def->priority, def->delay_ms);
+    }
+    free(all);
 }
 
 char *engine_dump(struct mq_engine *engine)
@@ -215,10 +250,15 @@ char *engine_dump(struct mq_engine *engine)
             dump_slot(out, &shard->slots[j]);
         const struct mq_counts *c = &shard->counts;
         if (c->ready || c->delayed || c->active || c->dead || c->completed)
-            fprintf(out, "shard %u: %" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu64 ", %" PRIu64 " bytes\n", i, c->ready,
-                    c->delayed, c->active, c->dead, c->completed, shard->bytes);
+            fprintf(out, "shard %u: %" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu64 "\n", i, c->ready, c->delayed,
+                    c->parents, c->active, c->dead, c->completed);
+        const struct mq_totals *t = &shard->totals;
+        if (t->pushed)
+            fprintf(out, "totals %" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu64 "\n", t->pushed,
+                    t->completed, t->failed, t->timed_out, t->retried, t->expired, t->cancelled, t->stalled);
         mq_mutex_unlock(&shard->mutex);
     }
+    dump_crons(out, &engine->crons);
     fclose(out);
     return text;
 }

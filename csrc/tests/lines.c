@@ -56,6 +56,25 @@ static void put_job(struct writer *w)
         put(w, ",\"max_attempts\":%d", (int)random_below(w->random, 4));
     if (chance(w, 25))
         put(w, ",\"unique_key\":\"k%d\"", (int)random_below(w->random, 5));
+    if (chance(w, 15)) {
+        put(w, ",\"depends_on\":[%" PRIu64, random_job_id(w->random));
+        for (uint64_t more = random_below(w->random, 3); more; more--)
+            put(w, ",%" PRIu64, random_job_id(w->random));
+        put(w, "]");
+    }
+}
+
+static void put_cron(struct writer *w, const char *command)
+{
+    put(w, ",\"name\":\"c%d\"", (int)random_below(w->random, 4));
+    if (strcmp(command, "CRON"))
+        return;
+    put(w, ",\"queue\":\"%s\",\"schedule\":\"*/%d\",", random_queue_name(w->random), 1 + (int)random_below(w->random, 3));
+    put_job(w);
+    if (chance(w, 20))
+        put(w, ",\"overlap\":\"skip\"");
+    if (chance(w, 20))
+        put(w, ",\"paused\":%s", chance(w, 50) ? "true" : "false");
 }
 
 static void put_ids(struct writer *w)
@@ -118,7 +137,8 @@ size_t random_line(struct random *random, char out[LINE_MAX_N])
         "PUSH", "PUSH", "PUSH", "PUSH", "PUSHB", "PULL", "PULL", "PULL", "PULL", "PULLB", "PULLB", "ACK", "ACK", "ACK", "ACKB", "FAIL", "FAIL",
         "FAIL", "FAIL", "RELEASE", "RELEASE", "CANCEL", "RETRYDLQ", "RETRYDLQ", "DLQ", "PAUSE", "RESUME", "RESUME", "ISPAUSED", "LISTQUEUES",
         "STATS", "PING", "HELLO", "HEARTBEAT", "PROGRESS", "GETPROGRESS", "GETJOB", "GETRESULT", "PURGEDLQ", "DRAIN", "RATELIMIT",
-        "RATELIMITCLEAR", "RATELIMITCLEAR", "SETCONCURRENCY", "CLEARCONCURRENCY", "CLEARCONCURRENCY",
+        "RATELIMITCLEAR", "RATELIMITCLEAR", "SETCONCURRENCY", "CLEARCONCURRENCY", "CLEARCONCURRENCY", "OBLITERATE", "WAITJOB",
+        "GETJOBS", "METRICS", "TOPOLOGY", "CRON", "CRON", "CRONRUN", "CRONRUN", "CRONDELETE", "CRONPAUSE", "CRONRESUME", "CRONLIST",
     };
     const char *command = commands[random_below(random, sizeof commands / sizeof *commands)];
     struct writer w = {.out = out, .random = random};
@@ -131,10 +151,16 @@ size_t random_line(struct random *random, char out[LINE_MAX_N])
         put_ids(&w);
     } else if (!strcmp(command, "ACK") || !strcmp(command, "FAIL") || !strcmp(command, "RELEASE") || !strcmp(command, "HEARTBEAT")) {
         put_claim(&w);
+    } else if (!strncmp(command, "CRON", 4)) {
+        put_cron(&w, command);
+    } else if (!strcmp(command, "GETJOBS")) {
+        static const char *const states[] = {"waiting", "delayed", "waitingparent", "active", "completed", "failed"};
+        put_queue(&w);
+        put(&w, ",\"state\":\"%s\",\"limit\":%d", states[random_below(random, 6)], 1 + (int)random_below(random, 5));
     } else if (!strcmp(command, "PROGRESS")) {
         put_id(&w);
         put(&w, ",\"progress\":%d,\"message\":\"half\"", (int)random_below(random, 120));
-    } else if (!strncmp(command, "GET", 3) || !strcmp(command, "CANCEL")) {
+    } else if (!strncmp(command, "GET", 3) || !strcmp(command, "CANCEL") || !strcmp(command, "WAITJOB")) {
         put_id(&w);
     } else {
         put_queue(&w);

@@ -198,7 +198,7 @@ void model_move(struct model *model, int64_t now)
     struct model_job *job;
     model->now = now;
     while ((job = next_overdue(model))) {
-        if (job->timeout_at <= now)
+        if (job->timeout_at <= job->lease_until)
             model_fail(model, job, "\"Timed out\"", false, "timeout");
         else
             lose(model, job);

@@ -15,6 +15,8 @@
 #define PULL_LEASED "{\"cmd\":\"PULL\",\"queue\":\"q\",\"timeout\":0,\"lease\":50}"
 #define ON(command, id, rest) "{\"cmd\":\"" command "\",\"id\":" id rest "}"
 #define QUEUE(command, rest) "{\"cmd\":\"" command "\",\"queue\":\"q\"" rest "}"
+#define CRON_SET QUEUE("CRON", ",\"name\":\"c\",\"schedule\":\"*/5\",\"data\":1,\"unique_key\":\"k\"")
+#define CRON_DO(command) "{\"cmd\":\"" command "\",\"name\":\"c\"}"
 #define BURY(id) ON("FAIL", id, ",\"error\":\"e\",\"unrecoverable\":true")
 
 const struct scenario scenarios[] = {
@@ -65,6 +67,22 @@ const struct scenario scenarios[] = {
     {"ratelimitclear", {QUEUE("RATELIMIT", ",\"limit\":5")}, QUEUE("RATELIMITCLEAR", ""), false},
     {"setconcurrency of a new queue", {NULL}, QUEUE("SETCONCURRENCY", ",\"limit\":5"), false},
     {"clearconcurrency", {QUEUE("SETCONCURRENCY", ",\"limit\":5")}, QUEUE("CLEARCONCURRENCY", ""), false},
+    {"push that depends", {PUSH(""), PUSH("")}, PUSH(",\"depends_on\":[" A "," B "]"), false},
+    {"getjob of a dependent", {PUSH(""), PUSH(",\"depends_on\":[" A "]")}, ON("GETJOB", B, ""), false},
+    {"cancel of a dependent", {PUSH(""), PUSH(",\"depends_on\":[" A "]")}, ON("CANCEL", B, ""), false},
+    {"drain of dependents", {PUSH(""), PUSH(",\"depends_on\":[" A "]")}, QUEUE("DRAIN", ""), true},
+    {"obliterate", {PUSH(""), PUSH(",\"depends_on\":[" A "]"), PUSH(",\"delay\":9"), PULL}, QUEUE("OBLITERATE", ""), true},
+    {"getjobs", {PUSH(""), PUSH("")}, QUEUE("GETJOBS", ",\"state\":\"waiting\",\"preview\":3"), false},
+    {"waitjob of what is done", {PUSH(""), PULL, ON("ACK", A, ",\"result\":7")}, ON("WAITJOB", A, ""), false},
+    {"waitjob of what is dead", {PUSH(""), PULL, BURY(A)}, ON("WAITJOB", A, ""), false},
+    {"metrics", {PUSH(""), QUEUE("RATELIMIT", ",\"limit\":5")}, "{\"cmd\":\"METRICS\"}", false},
+    {"topology", {NULL}, "{\"cmd\":\"TOPOLOGY\"}", false},
+    {"subscribe", {NULL}, QUEUE("SUBSCRIBE", ",\"events\":[]"), false},
+    {"cron again", {CRON_SET}, CRON_SET, false},
+    {"cronrun", {CRON_SET}, CRON_DO("CRONRUN"), false},
+    {"cronpause", {CRON_SET}, CRON_DO("CRONPAUSE"), false},
+    {"crondelete", {CRON_SET}, CRON_DO("CRONDELETE"), false},
+    {"cronlist", {CRON_SET}, "{\"cmd\":\"CRONLIST\"}", false},
     {"listqueues", {PUSH(""), QUEUE("PAUSE", "")}, "{\"cmd\":\"LISTQUEUES\"}", false},
     {"stats", {PUSH("")}, "{\"cmd\":\"STATS\"}", false},
     {"ping", {NULL}, "{\"cmd\":\"PING\",\"reqId\":\"r\"}", false},

@@ -111,7 +111,7 @@ static bool try_with_failure(const struct scenario *scenario, bool logged, uint6
     test_note("%s%s, allocation %llu%s", scenario->name, logged ? " with a log" : "", (unsigned long long)nth,
               all_after ? " and all after" : "");
     fail_alloc_arm(nth, all_after);
-    int status = mq_engine_execute(engine, scenario->line, strlen(scenario->line), &answer, &n);
+    int status = mq_engine_execute(engine, scenario->line, strlen(scenario->line), NULL, &answer, &n);
     bool failed = fail_alloc_disarm();
     CHECK(status == 0 || status == MQ_E_OUT_OF_MEMORY);
     char *text = status == 0 ? strndup(answer, n) : NULL;
@@ -156,7 +156,7 @@ TEST(pull_that_runs_out_of_memory_takes_no_job)
             char *before = engine_dump(engine);
             test_note("%s, allocation %llu", pulls[i], (unsigned long long)nth);
             fail_alloc_arm(nth, false);
-            int status = mq_engine_execute(engine, pulls[i], strlen(pulls[i]), &answer, &n);
+            int status = mq_engine_execute(engine, pulls[i], strlen(pulls[i]), NULL, &answer, &n);
             failed = fail_alloc_disarm();
             char *after = engine_dump(engine);
             if (status < 0)
@@ -208,6 +208,40 @@ TEST(what_was_due_without_memory_happens_when_there_is_some)
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
         for (int logged = 0; logged < 2; logged++)
             check_due(cases[i], logged);
+}
+
+/* A dependent that could not be told at once is told a moment later. */
+TEST(dependent_that_runs_out_of_memory_does_not_wait_for_ever)
+{
+    static const char push[] = "{\"cmd\":\"PUSH\",\"queue\":\"q\",\"data\":1,\"depends_on\":[1613]}";
+    static const char *const ends[] = {"ACK", "CANCEL", "none"};
+    for (int i = 0; i < 3; i++)
+        for (uint64_t nth = 1, failed = 1; failed; nth++) {
+            struct mq_engine *engine = engine_new();
+            char line[64], *answer;
+            size_t n;
+            run_ok(engine, "{\"cmd\":\"PUSH\",\"queue\":\"q\",\"data\":1}");
+            run_ok(engine, "{\"cmd\":\"PULL\",\"queue\":\"q\"}");
+            if (i < 2) /* the end before the push, or after it */
+                run_ok(engine, "{\"cmd\":\"%s\",\"id\":1613}", ends[i]);
+            snprintf(line, sizeof line, "{\"cmd\":\"ACK\",\"id\":1613}");
+            if (i == 2)
+                run_ok(engine, push);
+            test_note("%s, allocation %llu", ends[i], (unsigned long long)nth);
+            const char *what = i < 2 ? push : line;
+            fail_alloc_arm(nth, false);
+            int status = mq_engine_execute(engine, what, strlen(what), NULL, &answer, &n);
+            failed = fail_alloc_disarm();
+            bool done = status == 0 && strstr(answer, "\"ok\":true");
+            if (status == 0)
+                mq_reply_free(answer);
+            mq_engine_check(engine);
+            later(engine, 200);
+            mq_engine_tick(engine);
+            if (done)
+                CHECK_HAS(run(engine, "{\"cmd\":\"STATS\"}"), i == 1 ? "\"dlq\":1" : "\"queued\":1");
+            mq_engine_free(engine);
+        }
 }
 
 TEST(engine_that_cannot_be_created_leaves_nothing_behind)

@@ -162,7 +162,7 @@ TEST(out_of_memory_while_serving_a_parked_pull_is_not_answered_with_nothing)
         char *reply = NULL;
         size_t n;
         fail_alloc_arm(nth, false);
-        int status = mq_engine_execute(s.engine, push, sizeof push - 1, &reply, &n);
+        int status = mq_engine_execute(s.engine, push, sizeof push - 1, NULL, &reply, &n);
         step_all(&s);
         failed = fail_alloc_disarm();
         if (status == 0)

@@ -15,7 +15,7 @@
 #define QUEUES 4
 
 static struct server s;
-static _Atomic int64_t acked, pushed, stopping;
+static _Atomic int64_t acked, pushed, stopping, listening, all_pushed;
 
 struct actor {
     pthread_t thread;
@@ -36,6 +36,7 @@ static void *produce(void *argument)
 {
     struct actor *actor = argument;
     struct client client;
+    int64_t last = 0;
     client_open(&client, &s);
     for (int64_t i = 0; i < actor->jobs; i++) {
         unsigned queue = (unsigned)(i + actor->number) % QUEUES;
@@ -43,8 +44,12 @@ static void *produce(void *argument)
             client_say(&client, "{\"cmd\":\"PUSHB\",\"queue\":\"q%u\",\"jobs\":[{\"data\":1},{\"data\":2,\"delay\":3}]}", queue);
             CHECK_INT(answer_count(client_hear(&client), "ids"), 2);
             atomic_fetch_add(&pushed, 2);
+        } else if (i % 5 == 0 && last) {
+            CHECK(answer_has(client_ask(&client, "{\"cmd\":\"PUSH\",\"queue\":\"q%u\",\"data\":1,\"depends_on\":[%" PRId64 "]}", queue, last), "id"));
+            atomic_fetch_add(&pushed, 1);
         } else {
-            CHECK(answer_has(client_ask(&client, "{\"cmd\":\"PUSH\",\"queue\":\"q%u\",\"data\":1,\"priority\":%d}", queue, (int)(i % 3)), "id"));
+            last = answer_number(client_ask(&client, "{\"cmd\":\"PUSH\",\"queue\":\"q%u\",\"data\":1,\"priority\":%d}", queue, (int)(i % 3)), "id");
+            CHECK(last);
             atomic_fetch_add(&pushed, 1);
         }
     }
@@ -83,6 +88,24 @@ static void *work(void *argument)
         } else {
             ack(&client, answer);
         }
+    }
+    client_close(&client);
+    return NULL;
+}
+
+/* Hears everything, numbered without a gap, until the last job is completed. */
+static void *listen_in(void *argument)
+{
+    struct actor *actor = argument;
+    struct client client;
+    int64_t seq = 0;
+    client_open(&client, &s);
+    CHECK(answer_is(client_ask(&client, "{\"cmd\":\"SUBSCRIBE\",\"queue\":\"*\",\"events\":[]}"), "ok", "true"));
+    atomic_fetch_add(&listening, 1);
+    while (actor->jobs < atomic_load(&pushed) || !atomic_load(&all_pushed)) {
+        const char *line = client_hear(&client);
+        CHECK_INT(answer_number(line, "seq"), ++seq);
+        actor->jobs += strstr(line, "\"completed\"") != NULL;
     }
     client_close(&client);
     return NULL;
@@ -158,14 +181,18 @@ static void start_server(void)
 
 TEST(every_job_is_acked_once_whatever_threads_there_are)
 {
-    struct actor producers[3], workers[6], insiders[2], admins[1];
+    struct actor producers[3], workers[6], insiders[2], admins[1], listeners[2];
     start_server();
+    start(listeners, 2, listen_in, 0);
+    WAIT_UNTIL(atomic_load(&listening) == 2);
     start(workers, 6, work, 0);
     start(insiders, 2, work_inside, 0);
     start(admins, 1, administrate, 0);
     start(producers, 3, produce, (int64_t)test_setting("MQ_TEST_JOBS", 1500));
     join(producers, 3);
+    atomic_store(&all_pushed, 1);
     WAIT_UNTIL(atomic_load(&acked) == atomic_load(&pushed));
+    join(listeners, 2);
     atomic_store(&stopping, 1);
     join(workers, 6);
     join(insiders, 2);

@@ -1,11 +1,4 @@
-#include "wire/reply.h"
-
-#include "base/check.h"
-#include "base/quote.h"
-
-static const char *const digit_pairs = "00010203040506070809101112131415161718192021222324252627282930313233343536373839"
-                                       "40414243444546474849505152535455565758596061626364656667686970717273747576777879"
-                                       "8081828384858687888990919293949596979899";
+#include "wire/put.h"
 
 struct error_row {
     const char *code, *text;
@@ -18,78 +11,24 @@ static const struct error_row errors[] = {
 #undef MQ_ERROR
 };
 
-/* --- writing into room that is already reserved --- */
-
-static inline char *put_bytes(char *o, const char *bytes, size_t n)
-{
-    memcpy(o, bytes, n);
-    return o + n;
-}
-
-#define PUT(o, literal) put_bytes((o), (literal), sizeof(literal) - 1)
-
-static inline char *put_slice(char *o, mq_slice s)
-{
-    if (s.n)
-        memcpy(o, s.p, s.n);
-    return o + s.n;
-}
-
-static inline char *put_number(char *o, uint64_t n)
-{
-    char digits[20];
-    char *d = digits + sizeof digits;
-    if (n < 10) {
-        *o = (char)('0' + n);
-        return o + 1;
-    }
-    while (n >= 100) {
-        d -= 2;
-        memcpy(d, digit_pairs + 2 * (n % 100), 2);
-        n /= 100;
-    }
-    if (n >= 10) {
-        d -= 2;
-        memcpy(d, digit_pairs + 2 * n, 2);
-    } else {
-        *--d = (char)('0' + n);
-    }
-    size_t size = (size_t)(digits + sizeof digits - d);
-    memcpy(o, d, size);
-    return o + size;
-}
-
-/* What clients are shown never passes 2^53 - 1. */
-static inline char *put_shown(char *o, uint64_t n) { return put_number(o, n > MQ_SHOWN_MAX ? MQ_SHOWN_MAX : n); }
-
-static inline char *put_time(char *o, int64_t ms) { return put_shown(o, ms < 0 ? 0 : (uint64_t)ms); }
-
-static inline char *put_int(char *o, int32_t n)
-{
-    if (n < 0)
-        *o++ = '-';
-    return put_number(o, n < 0 ? (uint64_t)(-(int64_t)n) : (uint64_t)n);
-}
-
-static inline char *put_flag(char *o, bool flag) { return flag ? PUT(o, "true") : PUT(o, "false"); }
-
 /* --- room --- */
 
 #define END_ROOM 160u /* ,"reqId":"..."} and a newline: what every reply needs at its end */
 
-static inline char *room(struct mq_reply *reply, size_t n)
+void mq_reply_fail(struct mq_reply *reply)
 {
-    char *o = reply->failed ? NULL : mq_ring_reserve(reply->out, n + END_ROOM);
-    if (MQ_UNLIKELY(!o) && !reply->failed) {
-        reply->failed = true;
-        mq_ring_truncate(reply->out, reply->start);
-    }
-    return o;
+    if (reply->failed)
+        return;
+    reply->failed = true;
+    mq_ring_truncate(reply->out, reply->start);
 }
 
-static inline void commit(struct mq_reply *reply, const char *o)
+char *mq_reply_room(struct mq_reply *reply, size_t n)
 {
-    mq_ring_commit(reply->out, (size_t)(o - (reply->out->mem + reply->out->tail)));
+    char *o = reply->failed ? NULL : mq_ring_reserve(reply->out, n + END_ROOM);
+    if (MQ_UNLIKELY(!o))
+        mq_reply_fail(reply);
+    return o;
 }
 
 static inline char *put_end(const struct mq_reply *reply, char *o)
@@ -101,7 +40,7 @@ static inline char *put_end(const struct mq_reply *reply, char *o)
     return PUT(o, "}\n");
 }
 
-static inline void finish(struct mq_reply *reply, char *o) { commit(reply, put_end(reply, o)); }
+void mq_reply_finish(struct mq_reply *reply, char *o) { mq_reply_commit(reply, put_end(reply, o)); }
 
 void mq_reply_init(struct mq_reply *reply, struct mq_ring *out)
 {
@@ -112,61 +51,68 @@ void mq_reply_init(struct mq_reply *reply, struct mq_ring *out)
     reply->failed = false;
 }
 
+void mq_reply_object_end(struct mq_reply *reply)
+{
+    char *o = mq_reply_room(reply, 8);
+    if (o)
+        mq_reply_finish(reply, PUT(o, "}"));
+}
+
 /* --- whole answers --- */
 
 void mq_reply_ok(struct mq_reply *reply)
 {
-    char *o = room(reply, 16);
+    char *o = mq_reply_room(reply, 16);
     if (o)
-        finish(reply, PUT(o, "{\"ok\":true"));
+        mq_reply_finish(reply, PUT(o, "{\"ok\":true"));
 }
 
 void mq_reply_id(struct mq_reply *reply, uint64_t id)
 {
-    char *o = room(reply, 48);
+    char *o = mq_reply_room(reply, 48);
     if (!o)
         return;
     o = PUT(o, "{\"ok\":true,\"id\":");
-    finish(reply, put_number(o, id));
+    mq_reply_finish(reply, put_number(o, id));
 }
 
 void mq_reply_count(struct mq_reply *reply, uint64_t count)
 {
-    char *o = room(reply, 48);
+    char *o = mq_reply_room(reply, 48);
     if (o)
-        finish(reply, put_number(PUT(o, "{\"ok\":true,\"count\":"), count));
+        mq_reply_finish(reply, put_number(PUT(o, "{\"ok\":true,\"count\":"), count));
 }
 
 void mq_reply_count_listed(struct mq_reply *reply, uint64_t count)
 {
-    char *o = room(reply, 96);
+    char *o = mq_reply_room(reply, 96);
     if (!o)
         return;
     o = PUT(o, "{\"ok\":true,\"ids\":[");
     o = put_number(o, count);
     o = PUT(o, "],\"count\":");
-    finish(reply, put_number(o, count));
+    mq_reply_finish(reply, put_number(o, count));
 }
 
 void mq_reply_paused(struct mq_reply *reply, bool paused)
 {
-    char *o = room(reply, 48);
+    char *o = mq_reply_room(reply, 48);
     if (!o)
         return;
     o = PUT(o, "{\"ok\":true,\"paused\":");
-    finish(reply, put_flag(o, paused));
+    mq_reply_finish(reply, put_flag(o, paused));
 }
 
 void mq_reply_pong(struct mq_reply *reply)
 {
-    char *o = room(reply, 48);
+    char *o = mq_reply_room(reply, 48);
     if (o)
-        finish(reply, PUT(o, "{\"ok\":true,\"pong\":true"));
+        mq_reply_finish(reply, PUT(o, "{\"ok\":true,\"pong\":true"));
 }
 
 void mq_reply_stats(struct mq_reply *reply, const struct mq_stats_view *stats)
 {
-    char *o = room(reply, 256);
+    char *o = mq_reply_room(reply, 256);
     if (!o)
         return;
     o = put_number(PUT(o, "{\"ok\":true,\"queued\":"), stats->queued);
@@ -174,13 +120,13 @@ void mq_reply_stats(struct mq_reply *reply, const struct mq_stats_view *stats)
     o = put_number(PUT(o, ",\"delayed\":"), stats->delayed);
     o = put_number(PUT(o, ",\"dlq\":"), stats->dlq);
     o = put_number(PUT(o, ",\"completed\":"), stats->completed);
-    finish(reply, put_number(PUT(o, ",\"waiting\":"), stats->waiting));
+    mq_reply_finish(reply, put_number(PUT(o, ",\"waiting\":"), stats->waiting));
 }
 
 void mq_reply_hello(struct mq_reply *reply, const struct mq_hello_view *hello)
 {
     size_t version_n = strlen(hello->version);
-    char *o = room(reply, 512 + version_n);
+    char *o = mq_reply_room(reply, 512 + version_n);
     if (!o)
         return;
     o = PUT(o, "{\"ok\":true,\"server\":\"mqfast\",\"version\":\"");
@@ -191,15 +137,35 @@ void mq_reply_hello(struct mq_reply *reply, const struct mq_hello_view *hello)
     o = put_shown(PUT(o, ",\"max_deliveries\":"), hello->max_deliveries);
     o = put_shown(PUT(o, ",\"lease\":"), hello->lease_ms);
     o = put_shown(PUT(o, ",\"max_batch\":"), MQ_BATCH_MAX);
-    finish(reply, PUT(o, "}"));
+    mq_reply_finish(reply, PUT(o, "}"));
 }
 
-static mq_slice error_text(enum mq_error error, mq_slice why)
+void mq_reply_topology(struct mq_reply *reply, unsigned slots, unsigned shards)
+{
+    char *o = mq_reply_room(reply, 160);
+    if (!o)
+        return;
+    o = put_number(PUT(o, "{\"ok\":true,\"slots\":"), slots);
+    o = put_number(PUT(o, ",\"shards\":"), shards);
+    mq_reply_finish(reply, PUT(o, ",\"nodes\":[{\"id\":\"self\",\"self\":true}]"));
+}
+
+void mq_reply_ending(struct mq_reply *reply, mq_slice result)
+{
+    char *o = mq_reply_room(reply, 80 + result.n);
+    if (!o)
+        return;
+    o = PUT(o, "{\"ok\":true,\"result\":");
+    o = result.p ? put_slice(o, result) : PUT(o, "null");
+    mq_reply_finish(reply, PUT(o, ",\"state\":\"completed\""));
+}
+
+mq_slice mq_error_text(enum mq_error error, mq_slice why)
 {
     return why.n ? why : mq_slice_of(errors[-error].text, strlen(errors[-error].text));
 }
 
-static char *put_error(char *o, enum mq_error error, mq_slice why)
+char *mq_put_error(char *o, enum mq_error error, mq_slice why)
 {
     const struct error_row *row = &errors[-error];
     o = PUT(o, "\"error\":");
@@ -211,12 +177,49 @@ static char *put_error(char *o, enum mq_error error, mq_slice why)
 
 void mq_reply_refuse(struct mq_reply *reply, enum mq_error error, mq_slice why)
 {
-    mq_slice text = error_text(error, why);
-    char *o = room(reply, MQ_QUOTED_MAX(text.n) + 128);
+    mq_slice text = mq_error_text(error, why);
+    char *o = mq_reply_room(reply, MQ_QUOTED_MAX(text.n) + 128);
     if (!o)
         return;
-    o = put_error(PUT(o, "{\"ok\":false,"), error, text);
-    finish(reply, put_flag(PUT(o, ",\"retryable\":"), errors[-error].retryable));
+    o = mq_put_error(PUT(o, "{\"ok\":false,"), error, text);
+    mq_reply_finish(reply, put_flag(PUT(o, ",\"retryable\":"), errors[-error].retryable));
+}
+
+void mq_reply_refuse_quoted(struct mq_reply *reply, enum mq_error error, mq_slice why_json)
+{
+    const struct error_row *row = &errors[-error];
+    char *o = mq_reply_room(reply, why_json.n + 128);
+    if (!o)
+        return;
+    o = PUT(put_slice(PUT(o, "{\"ok\":false,\"error\":"), why_json), ",\"code\":\"");
+    o = PUT(put_text(o, row->code), "\",\"retryable\":");
+    mq_reply_finish(reply, put_flag(o, row->retryable));
+}
+
+/* --- events --- */
+
+bool mq_reply_event(struct mq_ring *out, const char *event, mq_slice queue_json, uint64_t job, uint64_t seq)
+{
+    char *start = mq_ring_reserve(out, 128 + queue_json.n), *o = start;
+    if (!o)
+        return false;
+    o = put_text(PUT(o, "{\"event\":\""), event);
+    o = put_slice(PUT(o, "\",\"queue\":"), queue_json);
+    o = put_number(PUT(o, ",\"job\":"), job);
+    o = PUT(put_number(PUT(o, ",\"seq\":"), seq), "}\n");
+    mq_ring_commit(out, (size_t)(o - start));
+    return true;
+}
+
+bool mq_reply_dropped(struct mq_ring *out, uint64_t count, uint64_t seq)
+{
+    char *start = mq_ring_reserve(out, 128), *o = start;
+    if (!o)
+        return false;
+    o = put_number(PUT(o, "{\"event\":\"dropped\",\"count\":"), count);
+    o = PUT(put_number(PUT(o, ",\"seq\":"), seq), "}\n");
+    mq_ring_commit(out, (size_t)(o - start));
+    return true;
 }
 
 /* --- jobs --- */
@@ -246,15 +249,17 @@ bool mq_token_parse(mq_slice text, uint64_t *token)
     return true;
 }
 
-#define ID_ROOM 18u /* an id and a comma */
+#define ID_ROOM 18u     /* an id and a comma */
+#define PARENT_ROOM 64u /* {"id":,"state":""} */
 
-static size_t job_room(const struct mq_job_view *job)
+size_t mq_job_room(const struct mq_job_view *job)
 {
-    return 640 + job->queue_json.n + job->data.n + job->last_error.n + job->message.n + job->parent_n * ID_ROOM +
+    size_t data_n = job->preview_n ? MQ_QUOTED_MAX(job->preview_n < job->data.n ? job->preview_n : job->data.n) : job->data.n;
+    return 704 + job->queue_json.n + data_n + job->waits_n * PARENT_ROOM + job->last_error.n + job->message.n + job->parent_n * ID_ROOM +
            (job->has_key ? MQ_QUOTED_MAX(job->unique_key.n) : 0);
 }
 
-size_t mq_reply_job_room(const struct mq_job_view *job) { return job_room(job) + END_ROOM + 64; }
+size_t mq_reply_job_room(const struct mq_job_view *job) { return mq_job_room(job) + END_ROOM + 64; }
 
 static inline char *put_text_or_null(char *o, mq_slice text) { return text.p ? put_slice(o, text) : PUT(o, "null"); }
 
@@ -284,16 +289,35 @@ static char *put_job_tail(char *o, const struct mq_job_view *job)
     o = put_text_or_null(o, job->last_error);
     if (job->reason) {
         o = PUT(o, ",\"reason\":\"");
-        o = PUT(put_slice(o, mq_slice_of(job->reason, strlen(job->reason))), "\"");
+        o = PUT(put_text(o, job->reason), "\"");
+    }
+    if (job->waits_for) {
+        o = PUT(o, ",\"waits_for\":[");
+        for (uint32_t i = 0; i < job->waits_n; i++) {
+            o = put_number(PUT(i ? PUT(o, ",") : o, "{\"id\":"), job->waits_for[i].id);
+            o = PUT(put_text(PUT(o, ",\"state\":\""), job->waits_for[i].state), "\"}");
+        }
+        o = PUT(o, "]");
     }
     return PUT(o, "}");
 }
 
-static char *put_job(char *o, const struct mq_job_view *job)
+/* The beginning of the data's text, cut at a character, and its size. */
+static char *put_preview(char *o, const struct mq_job_view *job)
+{
+    size_t n = job->preview_n < job->data.n ? job->preview_n : job->data.n;
+    while (n < job->data.n && n && ((unsigned char)job->data.p[n] & 0xC0) == 0x80)
+        n--;
+    o += mq_quote(mq_slice_of(job->data.p, n), o);
+    return put_number(PUT(o, ",\"data_size\":"), job->data.n);
+}
+
+char *mq_put_job(char *o, const struct mq_job_view *job)
 {
     o = put_number(PUT(o, "{\"id\":"), job->id);
     o = put_slice(PUT(o, ",\"queue\":"), job->queue_json);
-    o = put_slice(PUT(o, ",\"data\":"), job->data);
+    o = PUT(o, ",\"data\":");
+    o = job->preview_n ? put_preview(o, job) : put_slice(o, job->data);
     o = put_int(PUT(o, ",\"priority\":"), job->priority);
     o = put_time(PUT(o, ",\"created_at\":"), job->created_ms);
     o = put_time(PUT(o, ",\"run_at\":"), job->run_at_ms);
@@ -309,124 +333,40 @@ static char *put_job(char *o, const struct mq_job_view *job)
 
 void mq_reply_job(struct mq_reply *reply, const struct mq_job_view *job)
 {
-    char *o = room(reply, job ? job_room(job) : 48);
+    char *o = mq_reply_room(reply, job ? mq_job_room(job) : 48);
     if (!o)
         return;
     o = PUT(o, "{\"ok\":true,\"job\":");
-    finish(reply, job ? put_job(o, job) : PUT(o, "null"));
+    mq_reply_finish(reply, job ? mq_put_job(o, job) : PUT(o, "null"));
 }
 
 void mq_reply_job_state(struct mq_reply *reply, const struct mq_job_view *job, const char *state)
 {
-    char *o = room(reply, job ? job_room(job) : 96);
+    char *o = mq_reply_room(reply, job ? mq_job_room(job) : 96);
     if (!o)
         return;
     o = PUT(o, "{\"ok\":true,\"job\":");
-    o = job ? put_job(o, job) : PUT(o, "null");
+    o = job ? mq_put_job(o, job) : PUT(o, "null");
     o = PUT(o, ",\"state\":\"");
-    finish(reply, PUT(put_slice(o, mq_slice_of(state, strlen(state))), "\""));
+    mq_reply_finish(reply, PUT(put_slice(o, mq_slice_of(state, strlen(state))), "\""));
 }
 
 void mq_reply_progress(struct mq_reply *reply, const struct mq_job_view *job)
 {
-    char *o = room(reply, 128 + job->message.n);
+    char *o = mq_reply_room(reply, 128 + job->message.n);
     if (!o)
         return;
     o = put_number(PUT(o, "{\"ok\":true,\"progress\":{\"id\":"), job->id);
     o = put_number(PUT(o, ",\"progress\":"), job->progress);
     o = put_text_or_null(PUT(o, ",\"message\":"), job->message);
-    finish(reply, PUT(o, "}"));
+    mq_reply_finish(reply, PUT(o, "}"));
 }
 
 void mq_reply_result(struct mq_reply *reply, uint64_t id, mq_slice result)
 {
-    char *o = room(reply, 64 + result.n);
+    char *o = mq_reply_room(reply, 64 + result.n);
     if (!o)
         return;
     o = put_number(PUT(o, "{\"ok\":true,\"id\":"), id);
-    finish(reply, put_text_or_null(PUT(o, ",\"result\":"), result));
-}
-
-/* --- lists --- */
-
-void mq_reply_list(struct mq_reply *reply, enum mq_result_kind kind)
-{
-    char *o = room(reply, 48);
-    if (!o)
-        return;
-    o = PUT(o, "{\"ok\":true,");
-    if (kind == MQ_RESULT_JOBS)
-        o = PUT(o, "\"jobs\":[");
-    else if (kind == MQ_RESULT_IDS)
-        o = PUT(o, "\"ids\":[");
-    else
-        o = PUT(o, "\"queues\":[");
-    reply->listed = 0;
-    commit(reply, o);
-}
-
-static inline char *put_comma(struct mq_reply *reply, char *o)
-{
-    if (reply->listed++)
-        *o++ = ',';
-    return o;
-}
-
-void mq_reply_list_job(struct mq_reply *reply, const struct mq_job_view *job)
-{
-    char *o = room(reply, job_room(job));
-    if (o)
-        commit(reply, put_job(put_comma(reply, o), job));
-}
-
-void mq_reply_list_id(struct mq_reply *reply, uint64_t id)
-{
-    char *o = room(reply, 32);
-    if (o)
-        commit(reply, put_number(put_comma(reply, o), id));
-}
-
-static inline char *put_limit(char *o, uint64_t limit) { return limit ? put_shown(o, limit) : PUT(o, "null"); }
-
-void mq_reply_list_queue(struct mq_reply *reply, const struct mq_queue_view *queue)
-{
-    char *o = room(reply, 320 + queue->name_json.n);
-    if (!o)
-        return;
-    o = put_comma(reply, o);
-    o = put_slice(PUT(o, "{\"name\":"), queue->name_json);
-    o = put_number(PUT(o, ",\"pending\":"), queue->pending);
-    o = put_number(PUT(o, ",\"processing\":"), queue->processing);
-    o = put_number(PUT(o, ",\"dlq\":"), queue->dlq);
-    o = put_flag(PUT(o, ",\"paused\":"), queue->paused);
-    o = put_limit(PUT(o, ",\"rate_limit\":"), queue->rate_limit);
-    o = put_limit(PUT(o, ",\"concurrency_limit\":"), queue->concurrency);
-    o = put_number(PUT(o, ",\"delayed\":"), queue->delayed);
-    o = put_number(PUT(o, ",\"completed\":"), queue->completed);
-    o = put_limit(PUT(o, ",\"rate_duration\":"), queue->rate_limit ? queue->rate_duration_ms : 0);
-    commit(reply, PUT(o, "}"));
-}
-
-void mq_reply_list_end(struct mq_reply *reply)
-{
-    char *o = room(reply, 8);
-    if (o)
-        finish(reply, PUT(o, "]"));
-}
-
-void mq_reply_item_errors_end(struct mq_reply *reply, const struct mq_item_error *items, size_t n)
-{
-    char *o = room(reply, 32);
-    if (!o)
-        return;
-    commit(reply, PUT(o, "],\"errors\":["));
-    reply->listed = 0;
-    for (size_t i = 0; i < n; i++) {
-        mq_slice why = error_text(items[i].error, items[i].why);
-        if (!(o = room(reply, MQ_QUOTED_MAX(why.n) + 128)))
-            return;
-        o = put_number(PUT(put_comma(reply, o), "{\"index\":"), items[i].index);
-        commit(reply, PUT(put_error(PUT(o, ","), items[i].error, why), "}"));
-    }
-    mq_reply_list_end(reply);
+    mq_reply_finish(reply, put_text_or_null(PUT(o, ",\"result\":"), result));
 }

@@ -55,8 +55,25 @@ static inline int find_name(const struct mq_names *names, mq_slice key)
 
 void mq_request_init(struct mq_request *request, const struct mq_names *names)
 {
-    memset(request, 0, sizeof *request);
+    /* the rest is written before it is read; it is 10 KiB, and a caller in the process makes a request for each command */
     request->names = names;
+    request->shape = NULL;
+    request->present = request->bound = 0;
+    request->items = NULL;
+    request->items_n = request->items_cap = request->item_count = 0;
+    request->scratch_n = request->why_n = 0;
+    request->no_memory = false;
+    for (unsigned i = 0; i < MQ_SHAPES; i++)
+        request->shapes[i].n = 0;
+}
+
+mq_slice mq_request_keep(struct mq_request *request, mq_slice text)
+{
+    MQ_ASSERT(text.n <= sizeof request->scratch - request->scratch_n);
+    char *copy = request->scratch + request->scratch_n;
+    memcpy(copy, text.p, text.n);
+    request->scratch_n += (uint32_t)text.n;
+    return mq_slice_of(copy, text.n);
 }
 
 void mq_request_trim(struct mq_request *request)

@@ -108,6 +108,9 @@ static inline mq_slice mq_request_why(const struct mq_request *request)
 /* Notes the text of a refusal. Returns `error`. */
 int mq_request_refuse(struct mq_request *request, int error, const char *format, ...) __attribute__((format(printf, 3, 4)));
 
+/* A copy of a short text that is valid as long as the request; there is room for those that fields.def lets be. */
+mq_slice mq_request_keep(struct mq_request *request, mq_slice text);
+
 static inline bool mq_has(const struct mq_request *request, enum mq_field field)
 {
     return request->bound >> field & 1;

@@ -28,6 +28,12 @@ enum mq_result_kind {
     MQ_RESULT_CRONS,
 };
 
+/* A job that another waits for. */
+struct mq_parent_view {
+    uint64_t id;
+    const char *state; /* as GETJOB names it */
+};
+
 /* A job as clients see it. Times are ms since the epoch, 0 = not yet; durations ms. Slices borrow from the job. */
 struct mq_job_view {
     uint64_t id;
@@ -39,6 +45,9 @@ struct mq_job_view {
     mq_slice unique_key;    /* decoded; valid if has_key */
     const uint64_t *parents; /* ids of depends_on: parent_n of them */
     uint32_t parent_n;
+    const struct mq_parent_view *waits_for; /* those that have not ended: waits_n of them; NULL = not said */
+    uint32_t waits_n;
+    uint64_t preview_n;      /* show so many bytes of the data, as a string; 0 = all of it, as it is */
     mq_slice last_error;    /* quoted as written; p NULL = none */
     mq_slice message;       /* of the last progress report, quoted as written; p NULL = none */
     uint8_t progress;       /* 0..100 */
@@ -49,13 +58,39 @@ struct mq_job_view {
 
 struct mq_queue_view {
     mq_slice name_json;
-    uint64_t pending, processing, delayed, dlq, completed;
+    uint64_t pending, processing, delayed, parents, dlq, completed;
     uint64_t rate_limit, rate_duration_ms, concurrency; /* 0 = no limit */
     bool paused;
 };
 
 struct mq_stats_view {
     uint64_t queued, processing, delayed, dlq, completed, waiting;
+};
+
+/* Milliseconds; -1 = nothing was timed. */
+struct mq_timing_view {
+    int64_t p50, p90, p95, p99, max;
+};
+
+struct mq_metrics_view {
+    uint64_t pushed, completed, failed, timed_out, expired, cancelled, retried, stalled; /* since the start */
+    struct {
+        const char *name;
+        uint64_t last_second, last_minute; /* how many */
+    } rates[3];
+    struct {
+        const char *name;
+        struct mq_timing_view view;
+    } timings[3];
+    double average_ms; /* of the latency; below 0 = none */
+};
+
+struct mq_cron_view {
+    mq_slice name, queue, schedule, timezone; /* decoded */
+    mq_slice data;                            /* JSON */
+    int64_t next_run_ms, last_run_ms;         /* below 0 = none */
+    int32_t priority;
+    bool paused;
 };
 
 struct mq_hello_view {

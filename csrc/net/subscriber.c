@@ -1,0 +1,238 @@
+#include "net/subscriber.h"
+
+#include "base/check.h"
+#include "base/mem.h"
+
+#define FEED_BYTES (4u << 20)    /* of events that wait for the reactor */
+#define LOOKS_A_TURN 16384u      /* events times subscribers, before other connections get their turn */
+
+/* Output beyond which a connection gets no events. */
+static size_t unsent_max(const struct mq_conn *conn) { return conn->reactor->engine->config.max_output; }
+
+static bool matches(const struct mq_subscriber *subscriber, enum mq_event event, uint64_t hash, mq_slice queue_json)
+{
+    for (uint32_t i = 0; i < subscriber->n; i++) {
+        const struct mq_subscription *s = &subscriber->wanted[i];
+        if (s->events >> event & 1 && (s->all || (s->queue_hash == hash && mq_slice_eq(s->queue_json, queue_json))))
+            return true;
+    }
+    return false;
+}
+
+/* --- telling --- */
+
+static void drop(struct mq_subscriber *subscriber, uint64_t n)
+{
+    if (!subscriber->dropped)
+        subscriber->first_dropped = subscriber->seq + 1;
+    subscriber->dropped += n;
+    subscriber->seq += n;
+}
+
+bool mq_subscriber_catch_up(struct mq_conn *conn)
+{
+    struct mq_subscriber *subscriber = conn->subscriber;
+    if (!subscriber->dropped || (conn->out && mq_ring_used(conn->out) > unsent_max(conn) / 2))
+        return false;
+    struct mq_ring *out = mq_conn_out(conn);
+    if (!out || !mq_reply_dropped(out, subscriber->dropped, subscriber->first_dropped))
+        return false;
+    subscriber->dropped = 0;
+    return true;
+}
+
+static void tell(struct mq_subscriber *subscriber, const struct mq_event_reader *event)
+{
+    struct mq_conn *conn = subscriber->conn;
+    if (mq_subscriber_catch_up(conn))
+        mq_conn_mark_dirty(conn);
+    bool full = subscriber->dropped || (conn->out && mq_ring_used(conn->out) > unsent_max(conn));
+    struct mq_ring *out = full ? NULL : mq_conn_out(conn);
+    if (!out || !mq_reply_event(out, mq_event_name(event->event), event->queue_json, event->id, subscriber->seq + 1)) {
+        drop(subscriber, 1);
+        return;
+    }
+    subscriber->seq++;
+    if (event->seq > conn->seq)
+        conn->seq = event->seq;
+    mq_conn_mark_dirty(conn);
+}
+
+static void tell_all(struct mq_reactor *reactor, const struct mq_event_reader *event)
+{
+    for (struct mq_list *node = reactor->subscribers.next; node != &reactor->subscribers; node = node->next) {
+        struct mq_subscriber *subscriber = mq_list_entry(node, struct mq_subscriber, node);
+        if (matches(subscriber, event->event, event->queue_hash, event->queue_json))
+            tell(subscriber, event);
+    }
+}
+
+static void lose(struct mq_subscriber *subscriber, const struct mq_loss *loss)
+{
+    for (unsigned event = 0; event < MQ_EVENTS; event++) {
+        bool wanted = false;
+        for (uint32_t i = 0; loss->n[event] && i < subscriber->n && !wanted; i++) {
+            const struct mq_subscription *s = &subscriber->wanted[i];
+            wanted = s->events >> event & 1 && (s->all || s->queue_hash == loss->queue_hash);
+        }
+        if (wanted)
+            drop(subscriber, loss->n[event]);
+    }
+    if (mq_subscriber_catch_up(subscriber->conn))
+        mq_conn_mark_dirty(subscriber->conn);
+}
+
+static void lose_all(struct mq_reactor *reactor)
+{
+    for (unsigned i = 0; i < reactor->losses.n; i++)
+        for (struct mq_list *node = reactor->subscribers.next; node != &reactor->subscribers; node = node->next)
+            lose(mq_list_entry(node, struct mq_subscriber, node), &reactor->losses.rows[i]);
+    mq_free(reactor->losses.rows);
+    reactor->losses = (struct mq_losses){0};
+}
+
+bool mq_subscribers_behind(const struct mq_reactor *reactor)
+{
+    return reactor->told.bytes.n || atomic_load_explicit(&reactor->feed.filled, memory_order_relaxed);
+}
+
+void mq_subscribers_tell(struct mq_reactor *reactor)
+{
+    unsigned looks = 0;
+    reactor->told_ms = reactor->now_ms;
+    while (looks < LOOKS_A_TURN) {
+        if (mq_event_next(&reactor->told)) {
+            looks += 1 + reactor->subscriber_n;
+            tell_all(reactor, &reactor->told);
+            continue;
+        }
+        lose_all(reactor); /* they came after what has just been told */
+        mq_ring_consume(&reactor->events, mq_ring_used(&reactor->events));
+        if (!atomic_load_explicit(&reactor->feed.filled, memory_order_relaxed))
+            return;
+        mq_feed_take(&reactor->engine->hub, &reactor->feed, &reactor->events, &reactor->losses);
+        reactor->told = (struct mq_event_reader){.bytes = mq_ring_peek(&reactor->events)};
+    }
+}
+
+/* --- subscriptions --- */
+
+static void want(struct mq_reactor *reactor)
+{
+    uint32_t all = 0;
+    for (struct mq_list *node = reactor->subscribers.next; node != &reactor->subscribers; node = node->next) {
+        const struct mq_subscriber *subscriber = mq_list_entry(node, struct mq_subscriber, node);
+        for (uint32_t i = 0; i < subscriber->n; i++)
+            all |= subscriber->wanted[i].events;
+    }
+    if (all != reactor->feed.wanted)
+        mq_feed_want(&reactor->engine->hub, &reactor->feed, all);
+}
+
+static struct mq_subscription *find(struct mq_subscriber *subscriber, const struct mq_subscription *wanted)
+{
+    for (uint32_t i = 0; i < subscriber->n; i++)
+        if (subscriber->wanted[i].queue_hash == wanted->queue_hash &&
+            mq_slice_eq(subscriber->wanted[i].queue_json, wanted->queue_json))
+            return &subscriber->wanted[i];
+    return NULL;
+}
+
+static int add(struct mq_subscriber *subscriber, const struct mq_subscription *wanted)
+{
+    if (subscriber->n == MQ_SUBSCRIPTIONS_MAX)
+        return MQ_E_UNAVAILABLE;
+    if (subscriber->n == subscriber->cap) {
+        uint32_t cap = subscriber->cap ? subscriber->cap * 2 : 4;
+        struct mq_subscription *rows = mq_resize(subscriber->wanted, cap * sizeof *rows);
+        if (!rows)
+            return MQ_E_OUT_OF_MEMORY;
+        subscriber->wanted = rows;
+        subscriber->cap = cap;
+    }
+    char *name = mq_alloc(wanted->queue_json.n);
+    if (!name)
+        return MQ_E_OUT_OF_MEMORY;
+    memcpy(name, wanted->queue_json.p, wanted->queue_json.n);
+    subscriber->wanted[subscriber->n] = *wanted;
+    subscriber->wanted[subscriber->n++].queue_json.p = name;
+    return MQ_OK;
+}
+
+static void take_out(struct mq_subscriber *subscriber, struct mq_subscription *row, uint32_t events)
+{
+    row->events &= ~events;
+    if (row->events)
+        return;
+    mq_free((char *)row->queue_json.p);
+    *row = subscriber->wanted[--subscriber->n];
+}
+
+/* Made on first use. NULL: no memory. */
+static struct mq_subscriber *subscriber_of(struct mq_conn *conn)
+{
+    struct mq_reactor *reactor = conn->reactor;
+    struct mq_subscriber *subscriber = conn->subscriber;
+    if (subscriber || !(subscriber = mq_alloc_zero(sizeof *subscriber)))
+        return subscriber;
+    subscriber->conn = conn;
+    conn->subscriber = subscriber;
+    mq_list_append(&reactor->subscribers, &subscriber->node);
+    reactor->subscriber_n++;
+    return subscriber;
+}
+
+static int session_subscribe(struct mq_session *session, const struct mq_subscription *wanted, bool on)
+{
+    struct mq_conn *conn = (struct mq_conn *)(void *)((char *)session - offsetof(struct mq_conn, session));
+    int status = MQ_OK;
+    if (!on && !conn->subscriber)
+        return MQ_OK;
+    struct mq_subscriber *subscriber = subscriber_of(conn);
+    if (!subscriber)
+        return MQ_E_OUT_OF_MEMORY;
+    struct mq_subscription *row = find(subscriber, wanted);
+    if (!on && row)
+        take_out(subscriber, row, wanted->events);
+    else if (on && row)
+        row->events = wanted->events;
+    else if (on)
+        status = add(subscriber, wanted);
+    want(conn->reactor);
+    return status;
+}
+
+void mq_subscriber_session_init(struct mq_session *session) { session->subscribe = session_subscribe; }
+
+void mq_subscriber_free(struct mq_conn *conn)
+{
+    struct mq_subscriber *subscriber = conn->subscriber;
+    if (!subscriber)
+        return;
+    while (subscriber->n)
+        take_out(subscriber, &subscriber->wanted[0], MQ_EVENTS_ALL);
+    mq_list_remove(&subscriber->node);
+    conn->reactor->subscriber_n--;
+    want(conn->reactor);
+    mq_free(subscriber->wanted);
+    mq_free(subscriber);
+    conn->subscriber = NULL;
+}
+
+/* --- the reactor's part --- */
+
+static void wake(void *context) { mq_mailbox_wake(&((struct mq_reactor *)context)->mailbox); }
+
+void mq_subscribers_init(struct mq_reactor *reactor)
+{
+    mq_list_init(&reactor->subscribers);
+    mq_feed_init(&reactor->feed, FEED_BYTES, wake, reactor);
+    mq_ring_init_sized(&reactor->events, 4096);
+}
+
+void mq_subscribers_close(struct mq_reactor *reactor)
+{
+    mq_feed_close(&reactor->engine->hub, &reactor->feed);
+    mq_ring_close(&reactor->events);
+    mq_free(reactor->losses.rows);
+}

@@ -1,0 +1,1 @@
+"""The control plane: loops that decide when things happen."""

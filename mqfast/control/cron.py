@@ -1,0 +1,60 @@
+"""The cron loop: works out when schedules run, and has the engine fire what is due.
+
+The engine keeps the definitions and wakes the loop at the next time of any; all arithmetic is in schedule.py.
+"""
+
+import json
+import logging
+from typing import NamedTuple
+
+from mqfast._engine import CRON, Engine
+from mqfast.control.schedule import Schedule, ScheduleError
+
+MISFIRE_MS = 1_000
+"""A cron that is looked at later than this after its time has missed it."""
+
+_log = logging.getLogger("mqfast")
+
+
+def first_run(schedule: str, timezone: str, now_ms: int) -> int:
+    """When a cron defined at now_ms runs first, in ms since the epoch. Raises ScheduleError, a ValueError."""
+    return Schedule.parse(schedule, timezone).next(now_ms, anchor_ms=now_ms)
+
+
+class Step(NamedTuple):
+    """What becomes of a cron whose time has come."""
+
+    fire: bool
+    next_run_ms: int | None  # None: never again
+
+
+def step(schedule: str, timezone: str, misfire: str, slot_ms: int, now_ms: int) -> Step:
+    """What to do at now_ms with a cron whose time was slot_ms.
+
+    Everything missed up to now is one fire, or none if the policy is ``skip`` and the time is missed.
+    """
+    fire = misfire == "once" or now_ms - slot_ms <= MISFIRE_MS
+    try:
+        return Step(fire, Schedule.parse(schedule, timezone).next(now_ms, anchor_ms=slot_ms))
+    except ScheduleError:  # there is no time left, or the zone is gone from this machine
+        return Step(fire, None)
+
+
+class Cron:
+    """Answers the engine's questions about schedules, and fires."""
+
+    name = "cron"
+    work = CRON
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    def run(self) -> None:
+        control = json.loads(self._engine.take_control())
+        for question in control["questions"]:
+            self._engine.answer(question)
+        for cron in control["due"]:
+            fire, next_run = step(cron["schedule"], cron["timezone"], cron["misfire"], cron["slot"], control["now"])
+            if next_run is None:
+                _log.warning("cron %s has no next run: %s in %s", cron["name"], cron["schedule"], cron["timezone"])
+            self._engine.fire(cron["name"], cron["slot"], next_run, fire)
