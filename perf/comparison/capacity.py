@@ -141,5 +141,10 @@ def _compared(name: str, compared: _Compared, target: float | None) -> list[Find
     ]
 
 
+def compared_findings(name: str, subject: _Side, base: _Side, rounds: int, target: float | None) -> list[Finding]:
+    """The same load on two servers: the ratio of their rates, by CPU time too."""
+    return _compared(name, _compare(subject, base, rounds), target)
+
+
 def _say(text: str) -> None:
     print(f"  {text}", file=sys.stderr)

@@ -7,9 +7,9 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from perf.comparison import capacity, load, report, servers, throughput
+from perf.comparison import capacity, load, report, servers, throughput, timing
 
-PARTS = ("throughput", "backlog", "idle", "reactors")
+PARTS = ("throughput", "backlog", "idle", "reactors", "timing", "features")
 
 
 def main(argv: Sequence[str]) -> int:
@@ -72,8 +72,12 @@ def _measure(asked: argparse.Namespace) -> None:
             findings[part] = capacity.backlog(asked.rounds, asked.seconds, core)
         elif part == "idle":
             findings[part] = capacity.idle(asked.rounds, asked.seconds, core)
-        else:
+        elif part == "reactors":
             findings[part] = capacity.reactors(asked.rounds, asked.seconds, cores)
+        elif part == "timing":
+            findings[part] = timing.timing()
+        else:
+            findings[part] = timing.features(asked.rounds, asked.seconds, core)
         if part in findings:
             print(f"\n{report.findings_table(findings[part])}", flush=True)
     if asked.json:
