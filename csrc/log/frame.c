@@ -1,17 +1,123 @@
+/* Records as bytes.
+ *
+ * A record: u8 type, u8 flags, u16 slot, u32 length of the body, the body, zeros up to a multiple of 8. All numbers are
+ * little-endian. The body's fields stand in the order of their type's row below; a field with a condition is there only if that
+ * bit of the flags is set. A reader takes fields that the writer did not know yet for zero, and passes over those that it does not
+ * know itself: fields are only ever appended to a row.
+ */
 #include "log/frame.h"
 
 #include "base/check.h"
 
-/* A record: u32 length of what follows; u8 type, u8 flags, u16 slot; then numbers, then texts with u32 lengths. All
- * numbers of all types stand in one order, so that a reader needs no table; a record ends where its writer's fields end. */
-#define FIXED_NUMBERS 20u
-#define TEXTS 8u
+#include <stddef.h>
+
+_Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "numbers are copied as they are");
+
 #define HEAD 8u
-#define FIXED (HEAD + FIXED_NUMBERS * 8u + TEXTS * 4u)
+#define FIELDS_MAX 20u
 
-_Static_assert(FIXED <= MQ_FRAME_RECORD_MAX, "");
+enum kind { END, U64, I64, I32, U8, TEXT };
 
-enum { FLAG_LOST = 1, FLAG_HAS_KEY = 2, FLAG_PAUSED = 4, FLAG_HAS_TEXT = 8, FLAG_UNSENT = 16, FLAG_KEEP = 32, FLAG_DROPPED = 64 };
+struct field {
+    uint8_t kind;      /* enum kind */
+    uint8_t condition; /* a bit of the flags; 0 = always there */
+    uint16_t offset;   /* in struct mq_record */
+};
+
+/* The bits of the flags byte; which of them a type has is in its row. */
+enum {
+    HAS_KEY = 1, HAS_OPTIONS = 2, HAS_PARENTS = 4, PAUSED = 8, SKIP_OVERLAP = 16, SKIP_MISFIRE = 32, /* PUSHED, CRON_SET */
+    HAS_TEXT = 1, KEEP = 2, LOST = 2, UNSENT = 4, DROPPED = 2,                                        /* others */
+};
+
+#define AT(member) offsetof(struct mq_record, member)
+#define BASE {I64, 0, AT(at_ms)}, {U64, 0, AT(id)}
+#define OPTIONS                                                                                                         \
+    {U64, HAS_OPTIONS, AT(max_attempts)}, {U64, HAS_OPTIONS, AT(backoff_ms)}, {U64, HAS_OPTIONS, AT(max_backoff_ms)},   \
+        {U64, HAS_OPTIONS, AT(ttl_ms)}, {U64, HAS_OPTIONS, AT(timeout_ms)}
+#define ERROR_TEXT {TEXT, HAS_TEXT, AT(text)}
+
+static const struct field rows[MQ_REC_TYPES][FIELDS_MAX] = {
+    [MQ_REC_PUSHED] = {BASE, {I64, 0, AT(run_at_ms)}, {I32, 0, AT(priority)}, {TEXT, 0, AT(queue)}, {TEXT, 0, AT(data)},
+                       {TEXT, HAS_KEY, AT(key)}, OPTIONS, {TEXT, HAS_PARENTS, AT(parents)}},
+    [MQ_REC_LEASED] = {BASE, {U64, 0, AT(token)}, {U64, 0, AT(lease_ms)}},
+    [MQ_REC_EXTENDED] = {BASE, {U64, 0, AT(lease_ms)}},
+    [MQ_REC_ACKED] = {BASE, ERROR_TEXT},
+    [MQ_REC_RETRIED] = {BASE, {I64, 0, AT(run_at_ms)}, {U8, 0, AT(reason)}, ERROR_TEXT},
+    [MQ_REC_DEAD] = {BASE, {U8, 0, AT(reason)}, ERROR_TEXT},
+    [MQ_REC_EXPIRED] = {BASE},
+    [MQ_REC_RELEASED] = {BASE, {I64, 0, AT(run_at_ms)}},
+    [MQ_REC_CANCELLED] = {BASE},
+    [MQ_REC_PROGRESS] = {BASE, {U8, 0, AT(progress)}, ERROR_TEXT},
+    [MQ_REC_QUEUE_SET] = {{I64, 0, AT(at_ms)}, {TEXT, 0, AT(queue)}, {U64, 0, AT(rate_limit)}, {U64, 0, AT(rate_duration_ms)},
+                          {U64, 0, AT(concurrency)}},
+    [MQ_REC_CRON_SET] = {{I64, 0, AT(at_ms)}, {I64, 0, AT(run_at_ms)}, {I32, 0, AT(priority)}, {TEXT, 0, AT(name)},
+                         {TEXT, 0, AT(queue)}, {TEXT, 0, AT(schedule)}, {TEXT, 0, AT(timezone)}, {TEXT, 0, AT(data)},
+                         {U64, 0, AT(delay_ms)}, {TEXT, HAS_KEY, AT(key)}, OPTIONS, {TEXT, HAS_PARENTS, AT(parents)}},
+    [MQ_REC_CRON_DEL] = {{I64, 0, AT(at_ms)}, {TEXT, 0, AT(name)}},
+    [MQ_REC_CRON_FIRED] = {{I64, 0, AT(at_ms)}, {I64, 0, AT(run_at_ms)}, {I64, 0, AT(last_run_ms)}, {U64, 0, AT(cron_job)},
+                           {TEXT, 0, AT(name)}},
+    [MQ_REC_DEP_DONE] = {BASE, {U64, 0, AT(parent)}},
+    [MQ_REC_DLQ_RETRIED] = {BASE, {I64, 0, AT(run_at_ms)}},
+    [MQ_REC_DLQ_PURGED] = {BASE},
+    [MQ_REC_TRIMMED] = {BASE},
+    [MQ_REC_QUEUE_GONE] = {{I64, 0, AT(at_ms)}, {TEXT, 0, AT(queue)}},
+};
+
+static bool has_options(const struct mq_record *r)
+{
+    return r->max_attempts || r->backoff_ms || r->ttl_ms || r->timeout_ms || r->max_backoff_ms != MQ_DEFAULT_MAX_BACKOFF_MS;
+}
+
+static unsigned flags_of(const struct mq_record *r)
+{
+    switch ((enum mq_record_type)r->type) {
+    case MQ_REC_PUSHED: case MQ_REC_CRON_SET:
+        return (r->has_key ? HAS_KEY : 0u) | (has_options(r) ? HAS_OPTIONS : 0u) | (r->parents.n ? HAS_PARENTS : 0u) |
+               (r->paused ? PAUSED : 0u) | (r->skip_overlap ? SKIP_OVERLAP : 0u) | (r->skip_misfire ? SKIP_MISFIRE : 0u);
+    case MQ_REC_QUEUE_SET:
+        return r->paused ? PAUSED : 0u;
+    case MQ_REC_ACKED:
+        return (r->text.p ? HAS_TEXT : 0u) | (r->keep ? KEEP : 0u);
+    case MQ_REC_RELEASED:
+        return (r->lost ? LOST : 0u) | (r->unsent ? UNSENT : 0u);
+    case MQ_REC_DEP_DONE:
+        return r->dropped ? DROPPED : 0u;
+    case MQ_REC_RETRIED: case MQ_REC_DEAD: case MQ_REC_PROGRESS:
+        return r->text.p ? HAS_TEXT : 0u;
+    default:
+        return 0;
+    }
+}
+
+static void set_flags(struct mq_record *r, unsigned flags)
+{
+    switch ((enum mq_record_type)r->type) {
+    case MQ_REC_PUSHED: case MQ_REC_CRON_SET:
+        r->has_key = flags & HAS_KEY;
+        r->paused = flags & PAUSED;
+        r->skip_overlap = flags & SKIP_OVERLAP;
+        r->skip_misfire = flags & SKIP_MISFIRE;
+        if (!(flags & HAS_OPTIONS))
+            r->max_backoff_ms = MQ_DEFAULT_MAX_BACKOFF_MS;
+        break;
+    case MQ_REC_QUEUE_SET:
+        r->paused = flags & PAUSED;
+        break;
+    case MQ_REC_ACKED:
+        r->keep = flags & KEEP;
+        break;
+    case MQ_REC_RELEASED:
+        r->lost = flags & LOST;
+        r->unsent = flags & UNSENT;
+        break;
+    case MQ_REC_DEP_DONE:
+        r->dropped = flags & DROPPED;
+        break;
+    default:
+        break;
+    }
+}
 
 void mq_frame_init(struct mq_frame *frame)
 {
@@ -29,148 +135,87 @@ void mq_frame_clear(struct mq_frame *frame)
 
 int mq_frame_reserve(struct mq_frame *frame, size_t text_n)
 {
-    return mq_ring_reserve(&frame->bytes, FIXED + text_n) ? 0 : -1;
+    return mq_ring_reserve(&frame->bytes, MQ_FRAME_RECORD_MAX + text_n) ? 0 : -1;
 }
 
-static inline char *put64(char *o, uint64_t v)
-{
-    memcpy(o, &v, 8);
-    return o + 8;
-}
+/* Bytes of a number of this kind; 0 = it is no number. */
+static unsigned width(enum kind kind) { return kind == U64 || kind == I64 ? 8 : kind == I32 ? 4 : kind == U8 ? 1 : 0; }
 
-static inline char *put32(char *o, uint32_t v)
+static char *put_field(char *o, const struct field *field, const struct mq_record *r)
 {
-    memcpy(o, &v, 4);
-    return o + 4;
-}
-
-static char *put_text(char *o, mq_slice text)
-{
-    o = put32(o, (uint32_t)text.n);
-    if (text.n)
-        memcpy(o, text.p, text.n);
-    return o + text.n;
+    const char *member = (const char *)r + field->offset;
+    unsigned n = width(field->kind);
+    if (n) {
+        memcpy(o, member, n);
+        return o + n;
+    }
+    const mq_slice *text = (const mq_slice *)(const void *)member;
+    uint32_t size = (uint32_t)text->n;
+    memcpy(o, &size, sizeof size);
+    if (size)
+        memcpy(o + sizeof size, text->p, size);
+    return o + sizeof size + size;
 }
 
 void mq_frame_add(struct mq_frame *frame, const struct mq_record *r)
 {
-    size_t size = FIXED + r->queue.n + r->data.n + r->key.n + r->text.n + r->parents.n +
-                  r->name.n + r->schedule.n + r->timezone.n;
-    char *start = mq_ring_reserve(&frame->bytes, size), *o = start;
-    MQ_ASSERT(start); /* reserved by whoever decided */
-    unsigned flags = (r->lost ? FLAG_LOST : 0u) | (r->has_key ? FLAG_HAS_KEY : 0u) | (r->paused ? FLAG_PAUSED : 0u) |
-                     (r->text.p ? FLAG_HAS_TEXT : 0u) | (r->unsent ? FLAG_UNSENT : 0u) | (r->keep ? FLAG_KEEP : 0u) |
-                     (r->dropped ? FLAG_DROPPED : 0u);
-    o = put32(o, (uint32_t)(size - 4));
-    *o++ = (char)r->type;
-    *o++ = (char)flags;
-    *o++ = (char)(r->slot & 0xFF);
-    *o++ = (char)(r->slot >> 8);
-    o = put64(o, r->id);
-    o = put64(o, (uint64_t)r->at_ms);
-    o = put64(o, (uint64_t)r->run_at_ms);
-    o = put64(o, (uint64_t)(int64_t)r->priority);
-    o = put64(o, r->reason | (uint64_t)r->skip_overlap << 8 | (uint64_t)r->skip_misfire << 9);
-    o = put64(o, r->token);
-    o = put64(o, r->lease_ms);
-    o = put64(o, r->max_attempts);
-    o = put64(o, r->backoff_ms);
-    o = put64(o, r->max_backoff_ms);
-    o = put64(o, r->ttl_ms);
-    o = put64(o, r->timeout_ms);
-    o = put64(o, r->rate_limit);
-    o = put64(o, r->rate_duration_ms);
-    o = put64(o, r->concurrency);
-    o = put64(o, r->progress);
-    o = put64(o, r->parent);
-    o = put64(o, r->delay_ms);
-    o = put64(o, (uint64_t)r->last_run_ms);
-    o = put64(o, r->cron_job);
-    o = put_text(o, r->queue);
-    o = put_text(o, r->data);
-    o = put_text(o, r->key);
-    o = put_text(o, r->text);
-    o = put_text(o, r->parents);
-    o = put_text(o, r->name);
-    o = put_text(o, r->schedule);
-    o = put_text(o, r->timezone);
-    MQ_ASSERT((size_t)(o - start) == size);
-    mq_ring_commit(&frame->bytes, size);
+    unsigned flags = flags_of(r);
+    size_t text_n = r->queue.n + r->data.n + r->key.n + r->text.n + r->parents.n + r->name.n + r->schedule.n + r->timezone.n;
+    char *start = mq_ring_reserve(&frame->bytes, MQ_FRAME_RECORD_MAX + text_n), *o = start + HEAD;
+    MQ_ASSERT(start && r->type < MQ_REC_TYPES); /* reserved by whoever decided */
+    for (const struct field *field = rows[r->type]; field->kind != END; field++)
+        if (!field->condition || flags & field->condition)
+            o = put_field(o, field, r);
+    uint32_t size = (uint32_t)(o - start - HEAD);
+    start[0] = (char)r->type;
+    start[1] = (char)flags;
+    memcpy(start + 2, &r->slot, sizeof r->slot);
+    memcpy(start + 4, &size, sizeof size);
+    for (; (o - start) % 8; o++)
+        *o = 0;
+    mq_ring_commit(&frame->bytes, (size_t)(o - start));
     frame->records++;
 }
 
-static inline uint64_t get64(const char **p)
+/* Reads a field; false if it does not stand there whole. */
+static bool get_field(const char **p, const char *end, const struct field *field, struct mq_record *r)
 {
-    uint64_t v;
-    memcpy(&v, *p, 8);
-    *p += 8;
-    return v;
-}
-
-static bool get_text(const char **p, const char *end, mq_slice *text)
-{
-    uint32_t n;
-    if (end - *p < 4)
+    char *member = (char *)r + field->offset;
+    unsigned n = width(field->kind);
+    if ((size_t)(end - *p) < (n ? n : sizeof(uint32_t)))
         return false;
-    memcpy(&n, *p, 4);
-    *p += 4;
-    if ((size_t)(end - *p) < n)
+    if (n) {
+        memcpy(member, *p, n);
+        *p += n;
+        return true;
+    }
+    uint32_t size;
+    memcpy(&size, *p, sizeof size);
+    *p += sizeof size;
+    if ((size_t)(end - *p) < size)
         return false;
-    *text = mq_slice_of(*p, n);
-    *p += n;
+    *(mq_slice *)(void *)member = mq_slice_of(*p, size);
+    *p += size;
     return true;
 }
 
 bool mq_frame_next(mq_slice *bytes, struct mq_record *r)
 {
     uint32_t size;
-    if (bytes->n < 4)
+    if (bytes->n < HEAD || (unsigned char)bytes->p[0] >= MQ_REC_TYPES)
         return false;
-    memcpy(&size, bytes->p, 4);
-    if (size < FIXED - 4 || size > bytes->n - 4)
+    memcpy(&size, bytes->p + 4, sizeof size);
+    size_t whole = ((size_t)HEAD + size + 7) / 8 * 8;
+    if (whole > bytes->n || rows[(unsigned char)bytes->p[0]][0].kind == END)
         return false;
-    const char *p = bytes->p + 4, *end = p + size;
-    unsigned flags = (unsigned char)p[1];
-    *r = (struct mq_record){
-        .type = (uint8_t)p[0],
-        .slot = (uint16_t)((unsigned char)p[2] | (unsigned char)p[3] << 8),
-        .lost = flags & FLAG_LOST,
-        .has_key = flags & FLAG_HAS_KEY,
-        .paused = flags & FLAG_PAUSED,
-        .unsent = flags & FLAG_UNSENT,
-        .keep = flags & FLAG_KEEP,
-        .dropped = flags & FLAG_DROPPED,
-    };
-    p += 4;
-    r->id = get64(&p);
-    r->at_ms = (int64_t)get64(&p);
-    r->run_at_ms = (int64_t)get64(&p);
-    r->priority = (int32_t)get64(&p);
-    uint64_t reason = get64(&p);
-    r->reason = (uint8_t)reason;
-    r->skip_overlap = reason >> 8 & 1;
-    r->skip_misfire = reason >> 9 & 1;
-    r->token = get64(&p);
-    r->lease_ms = get64(&p);
-    r->max_attempts = get64(&p);
-    r->backoff_ms = get64(&p);
-    r->max_backoff_ms = get64(&p);
-    r->ttl_ms = get64(&p);
-    r->timeout_ms = get64(&p);
-    r->rate_limit = get64(&p);
-    r->rate_duration_ms = get64(&p);
-    r->concurrency = get64(&p);
-    r->progress = (uint8_t)get64(&p);
-    r->parent = get64(&p);
-    r->delay_ms = get64(&p);
-    r->last_run_ms = (int64_t)get64(&p);
-    r->cron_job = get64(&p);
-    if (!get_text(&p, end, &r->queue) || !get_text(&p, end, &r->data) || !get_text(&p, end, &r->key) ||
-        !get_text(&p, end, &r->text) || !get_text(&p, end, &r->parents) || !get_text(&p, end, &r->name) || !get_text(&p, end, &r->schedule) ||
-        !get_text(&p, end, &r->timezone))
-        return false;
-    if (!(flags & FLAG_HAS_TEXT))
-        r->text = (mq_slice){NULL, 0};
-    *bytes = mq_slice_of(end, bytes->n - 4 - size);
+    unsigned flags = (unsigned char)bytes->p[1];
+    const char *p = bytes->p + HEAD, *end = p + size;
+    *r = (struct mq_record){.type = (uint8_t)bytes->p[0]};
+    memcpy(&r->slot, bytes->p + 2, sizeof r->slot);
+    set_flags(r, flags);
+    for (const struct field *field = rows[r->type]; field->kind != END && p < end; field++)
+        if ((!field->condition || flags & field->condition) && !get_field(&p, end, field, r))
+            return false;
+    *bytes = mq_slice_of(bytes->p + whole, bytes->n - whole);
     return true;
 }

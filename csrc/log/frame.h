@@ -1,4 +1,4 @@
-/* Records as bytes: little-endian, each with its type, flags, slot and length; fields are only ever appended. */
+/* Records as bytes: log/frame.c says how. */
 #ifndef MQ_FRAME_H
 #define MQ_FRAME_H
 
@@ -14,7 +14,7 @@ void mq_frame_init(struct mq_frame *frame);
 void mq_frame_close(struct mq_frame *frame);
 void mq_frame_clear(struct mq_frame *frame);
 /* What a record takes at most beside its text. */
-#define MQ_FRAME_RECORD_MAX 320u
+#define MQ_FRAME_RECORD_MAX 128u
 
 /* Room for a record with this much text. 0, or -1 when there is no memory; the next add then cannot fail. */
 int mq_frame_reserve(struct mq_frame *frame, size_t text_n);

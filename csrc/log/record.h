@@ -32,6 +32,9 @@ enum mq_record_type { /* numbers are part of the durable format */
     MQ_REC_TRIMMED = 18,   /* a completed job's record is given up */
     MQ_REC_QUEUE_GONE = 19, /* an empty queue is forgotten: its settings, its counts, its name */
 };
+#define MQ_REC_TYPES 20u
+
+#define MQ_DEFAULT_MAX_BACKOFF_MS 3600000u
 
 enum mq_reason { /* why a job is in the dead-letter queue; numbers are part of the durable format */
     MQ_REASON_NONE = 0,

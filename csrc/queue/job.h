@@ -17,7 +17,6 @@ struct mq_holder;
 #define MQ_SLOTS 1024u /* id = counter << 10 | slot */
 #define MQ_SHARDS 32u
 
-#define MQ_DEFAULT_MAX_BACKOFF_MS 3600000u
 #define MQ_TIME_MAX_MS 9007199254740991 /* saturated times end here */
 #define MQ_NEVER INT64_MAX
 
