@@ -8,6 +8,7 @@
 
 #include "log/frame.h"
 
+#include <stdatomic.h>
 #include <stdbool.h>
 
 struct mq_log;
@@ -27,9 +28,36 @@ struct mq_log_ops {
 struct mq_log {
     const struct mq_log_ops *ops;
     bool wants_records; /* false: frames are not even built */
+    _Atomic bool full;  /* no room on the disk: only what cannot be put off may be appended */
     void (*on_commit)(void *context); /* from any thread, after `committed` grew; NULL = nobody waits */
     void *on_commit_context;
 };
+
+/* Files in a folder. Frames are written in groups by a thread of the caller's in mq_log_file_run; appending only copies. */
+enum mq_fsync {
+    MQ_FSYNC_ALWAYS,   /* a frame is committed when it is on the disk */
+    MQ_FSYNC_EVERYSEC, /* committed at once, on the disk a second later */
+    MQ_FSYNC_NONE,     /* committed at once, on the disk when the system likes */
+};
+
+struct mq_log_file_config {
+    const char *folder; /* made if it is not there; copied */
+    enum mq_fsync fsync;
+    uint64_t segment_bytes; /* about how long a file gets; 0 = 64 MiB */
+};
+
+/* Locks the folder. NULL: `why` (why_n bytes of room) says what is wrong and what to do. What is there must be replayed once,
+ * if only to be passed over, before the first append. */
+struct mq_log *mq_log_file_open(const struct mq_log_file_config *config, char *why, size_t why_n);
+/* Writes and syncs until mq_log_file_stop. 0, or -errno: the disk failed, nothing more will be committed, and the caller must
+ * end the process: what was answered is on the disk, what was not may be lost. */
+int mq_log_file_run(struct mq_log *log);
+/* Ends the run after all that was appended is on the disk. Any thread. */
+void mq_log_file_stop(struct mq_log *log);
+/* After a negative replay or run: one line, with file, offset and advice. */
+const char *mq_log_file_error(const struct mq_log *log);
+/* Bytes of a torn tail that the replay has cut off; 0 = none. */
+uint64_t mq_log_file_cut(const struct mq_log *log);
 
 /* Nothing is kept; every frame is committed at once. */
 struct mq_log *mq_log_null_open(void);

@@ -1,0 +1,314 @@
+#include "log/log_file.h"
+
+#include "base/check.h"
+#include "base/crc32c.h"
+#include "base/mem.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#define SEGMENT_BYTES (64u << 20)
+#define AHEAD_BYTES (4u << 20) /* of disk asked for ahead: what was accepted has room when the disk is full */
+#define BUFFER_BYTES (1u << 20)
+#define RETRY_MS 100 /* until a full disk is looked at again */
+#define SYNC_MS 1000 /* EVERYSEC */
+
+int mq_log_file_why(struct mq_log_file *file, int status, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    vsnprintf(file->why, sizeof file->why, format, args);
+    va_end(args);
+    return status;
+}
+
+const char *mq_log_file_error(const struct mq_log *log) { return mq_log_file_of(log)->why; }
+
+uint64_t mq_log_file_cut(const struct mq_log *log) { return mq_log_file_of(log)->cut; }
+
+static int64_t clock_ms(clockid_t clock)
+{
+    struct timespec t;
+    clock_gettime(clock, &t);
+    return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+}
+
+/* --- appending --- */
+
+static int64_t file_append(struct mq_log *log, unsigned shard, const struct mq_frame *frame)
+{
+    struct mq_log_file *file = mq_log_file_of(log);
+    mq_slice body = mq_ring_peek(&frame->bytes);
+    struct mq_frame_head head = {
+        .shard = (uint16_t)shard, .records = frame->records, .body_n = (uint32_t)body.n, .body_crc = mq_crc32c(0, body.p, body.n)};
+    char *room;
+    MQ_ASSERT(file->replayed && body.n <= MQ_FRAME_BODY_MAX);
+    mq_mutex_lock(&file->mutex);
+    while (!(room = mq_ring_reserve(&file->pending, MQ_FRAME_HEAD + body.n))) { /* no memory: what waits must be written first */
+        mq_mutex_unlock(&file->mutex);
+        mq_hook_wake(&file->hook);
+        sched_yield();
+        mq_mutex_lock(&file->mutex);
+    }
+    int64_t now = clock_ms(CLOCK_REALTIME);
+    file->time_ms = now > file->time_ms ? now : file->time_ms;
+    head.epoch = file->epoch;
+    head.number = ++file->number;
+    head.time_ms = file->time_ms;
+    head.chain = file->chain;
+    mq_frame_head_put(&head, room);
+    memcpy(room + MQ_FRAME_HEAD, body.p, body.n);
+    file->chain = mq_frame_chain(file->chain, room, body);
+    mq_ring_commit(&file->pending, MQ_FRAME_HEAD + body.n);
+    mq_mutex_unlock(&file->mutex);
+    mq_hook_due(&file->hook, 0);
+    return (int64_t)head.number;
+}
+
+static uint64_t file_committed(const struct mq_log *log)
+{
+    const struct mq_log_file *file = mq_log_file_of(log);
+    return file->config.fsync == MQ_FSYNC_ALWAYS ? atomic_load(&file->committed) : UINT64_MAX;
+}
+
+/* --- the writing thread --- */
+
+static int begin_segment(struct mq_log_file *file, uint64_t first)
+{
+    char name[MQ_SEGMENT_NAME];
+    mq_segment_name(first, name);
+    file->segment_fd = openat(file->folder_fd, name, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    if (file->segment_fd < 0)
+        return -errno;
+    file->segment_first = first;
+    file->segment_n = file->allocated = 0;
+    return fsync(file->folder_fd) < 0 ? -errno : 0; /* its name must be on the disk before what it holds is told */
+}
+
+/* Asks for disk ahead of what is to be written. Says by log.full whether there is any. */
+static void allocate(struct mq_log_file *file, uint64_t n)
+{
+    uint64_t wanted = file->segment_n + n + AHEAD_BYTES / 2;
+    bool full = false;
+    if (file->allocated < wanted) {
+        uint64_t more = (wanted - file->allocated + AHEAD_BYTES / 2) / (AHEAD_BYTES / 2) * (AHEAD_BYTES / 2);
+        if (fallocate(file->segment_fd, FALLOC_FL_KEEP_SIZE, (off_t)file->allocated, (off_t)more) == 0)
+            file->allocated += more;
+        else
+            full = errno == ENOSPC || errno == EDQUOT; /* other errors: this file system cannot; then writes will tell */
+    }
+    atomic_store(&file->log.full, full);
+}
+
+static bool no_room(int error) { return error == ENOSPC || error == EDQUOT; }
+
+/* Waits for room; false if the log is to end meanwhile. */
+static bool wait_for_room(struct mq_log_file *file)
+{
+    atomic_store(&file->log.full, true);
+    if (atomic_load(&file->stopping))
+        return false;
+    struct timespec pause = {.tv_nsec = RETRY_MS * 1000000};
+    nanosleep(&pause, NULL);
+    return true;
+}
+
+static int write_some(struct mq_log_file *file, mq_slice bytes)
+{
+    while (bytes.n) {
+        ssize_t n = pwrite(file->segment_fd, bytes.p, bytes.n, (off_t)file->segment_n);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0 && no_room(errno) && wait_for_room(file))
+            continue;
+        if (n < 0)
+            return -errno;
+        file->dirty = true;
+        file->segment_n += (uint64_t)n;
+        bytes = mq_slice_of(bytes.p + n, bytes.n - (size_t)n);
+    }
+    return 0;
+}
+
+static int sync_segment(struct mq_log_file *file)
+{
+    if (!file->dirty)
+        return 0;
+    if (fdatasync(file->segment_fd) < 0) /* never tried again: the pages may be gone and look clean */
+        return -errno;
+    file->dirty = false;
+    file->synced_ms = clock_ms(CLOCK_MONOTONIC);
+    return 0;
+}
+
+/* A new file before this group, if the present one is long enough. */
+static int rotate(struct mq_log_file *file, size_t n, uint64_t first)
+{
+    int status = 0;
+    if (file->segment_fd >= 0 && file->segment_n && file->segment_n + n > file->config.segment_bytes) {
+        if ((status = sync_segment(file)) < 0)
+            return status;
+        close(file->segment_fd);
+        file->segment_fd = -1;
+    }
+    while (file->segment_fd < 0 && (status = begin_segment(file, first)) < 0) {
+        if (file->segment_fd >= 0)
+            close(file->segment_fd);
+        file->segment_fd = -1;
+        if (!no_room(-status) || !wait_for_room(file))
+            break;
+    }
+    return status;
+}
+
+/* Writes what was appended since the last time, and commits it. */
+static int write_group(struct mq_log_file *file, uint64_t last)
+{
+    mq_slice bytes = mq_ring_peek(&file->writing);
+    struct mq_frame_head head;
+    MQ_ASSERT(mq_frame_head_get(bytes.p, &head));
+    int status = rotate(file, bytes.n, head.number);
+    if (status < 0)
+        return status;
+    allocate(file, bytes.n);
+    if ((status = write_some(file, bytes)) < 0)
+        return status;
+    if (file->config.fsync == MQ_FSYNC_ALWAYS && (status = sync_segment(file)) < 0)
+        return status;
+    atomic_store(&file->committed, last);
+    if (file->log.on_commit)
+        file->log.on_commit(file->log.on_commit_context);
+    mq_ring_consume(&file->writing, bytes.n);
+    return 0;
+}
+
+/* Sleeps until something is appended, or there is something else to do. */
+static void rest(struct mq_log_file *file)
+{
+    int timeout = -1;
+    if (atomic_load(&file->log.full)) {
+        timeout = RETRY_MS;
+    } else if (file->config.fsync == MQ_FSYNC_EVERYSEC && file->dirty) {
+        int64_t left = file->synced_ms + SYNC_MS - clock_ms(CLOCK_MONOTONIC);
+        timeout = left > 0 ? (int)left : 0;
+    }
+    mq_hook_plan(&file->hook, INT64_MAX);
+    mq_mutex_lock(&file->mutex);
+    bool more = mq_ring_used(&file->pending) || atomic_load(&file->stopping);
+    mq_mutex_unlock(&file->mutex);
+    mq_hook_sleep(&file->hook, more ? 0 : timeout);
+    if (atomic_load(&file->log.full) && file->segment_fd >= 0)
+        allocate(file, 0);
+}
+
+static int step(struct mq_log_file *file, bool *over)
+{
+    mq_mutex_lock(&file->mutex);
+    bool stopping = atomic_load(&file->stopping);
+    struct mq_ring full = file->pending;
+    file->pending = file->writing;
+    file->writing = full;
+    uint64_t last = file->number;
+    mq_mutex_unlock(&file->mutex);
+    int status = 0;
+    if (mq_ring_used(&file->writing))
+        status = write_group(file, last);
+    else if (stopping)
+        *over = true;
+    else
+        rest(file);
+    bool due = *over || (file->config.fsync == MQ_FSYNC_EVERYSEC && clock_ms(CLOCK_MONOTONIC) >= file->synced_ms + SYNC_MS);
+    return status == 0 && due ? sync_segment(file) : status;
+}
+
+int mq_log_file_run(struct mq_log *log)
+{
+    struct mq_log_file *file = mq_log_file_of(log);
+    bool over = false;
+    int status = 0;
+    MQ_ASSERT(file->replayed);
+    while (!over && status == 0)
+        status = step(file, &over);
+    if (status < 0)
+        mq_log_file_why(file, status, "the log in %s cannot be written: %s; what was answered is safe", file->config.folder, strerror(-status));
+    return status;
+}
+
+void mq_log_file_stop(struct mq_log *log)
+{
+    struct mq_log_file *file = mq_log_file_of(log);
+    atomic_store(&file->stopping, true);
+    mq_hook_wake(&file->hook);
+}
+
+/* --- life --- */
+
+static void file_close(struct mq_log *log)
+{
+    struct mq_log_file *file = mq_log_file_of(log);
+    if (file->segment_fd >= 0)
+        close(file->segment_fd);
+    if (file->lock_fd >= 0)
+        close(file->lock_fd);
+    if (file->folder_fd >= 0)
+        close(file->folder_fd);
+    mq_ring_close(&file->pending);
+    mq_ring_close(&file->writing);
+    mq_hook_close(&file->hook);
+    mq_mutex_close(&file->mutex);
+    mq_free((char *)file->config.folder);
+    mq_free(file);
+}
+
+static const struct mq_log_ops file_ops = {file_append, file_committed, mq_log_file_replay, file_close};
+
+static int open_folder(struct mq_log_file *file)
+{
+    const char *folder = file->config.folder;
+    if (mkdir(folder, 0700) < 0 && errno != EEXIST)
+        return mq_log_file_why(file, -errno, "the folder %s cannot be made: %s", folder, strerror(errno));
+    file->folder_fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (file->folder_fd < 0)
+        return mq_log_file_why(file, -errno, "the folder %s cannot be opened: %s", folder, strerror(errno));
+    file->lock_fd = openat(file->folder_fd, "lock", O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    if (file->lock_fd < 0)
+        return mq_log_file_why(file, -errno, "%s/lock cannot be opened: %s", folder, strerror(errno));
+    if (flock(file->lock_fd, LOCK_EX | LOCK_NB) < 0)
+        return mq_log_file_why(file, -errno, "another daemon uses the folder %s: stop it first, or name another folder", folder);
+    return 0;
+}
+
+struct mq_log *mq_log_file_open(const struct mq_log_file_config *config, char *why, size_t why_n)
+{
+    struct mq_log_file *file = mq_alloc_lines(sizeof *file);
+    char *folder = mq_alloc(strlen(config->folder) + 1);
+    snprintf(why, why_n, "out of memory");
+    if (!file || !folder || mq_hook_init(&file->hook) < 0) {
+        mq_free(file);
+        mq_free(folder);
+        return NULL;
+    }
+    strcpy(folder, config->folder);
+    file->log = (struct mq_log){.ops = &file_ops, .wants_records = true};
+    file->config = *config;
+    file->config.folder = folder;
+    if (!file->config.segment_bytes)
+        file->config.segment_bytes = SEGMENT_BYTES;
+    file->folder_fd = file->lock_fd = file->segment_fd = -1;
+    mq_mutex_init(&file->mutex);
+    mq_ring_init_sized(&file->pending, BUFFER_BYTES);
+    mq_ring_init_sized(&file->writing, BUFFER_BYTES);
+    if (open_folder(file) < 0) {
+        snprintf(why, why_n, "%s", file->why);
+        file_close(&file->log);
+        return NULL;
+    }
+    return &file->log;
+}

@@ -1,0 +1,44 @@
+/* The inside of log_file, for log/log_file.c (appending) and log/log_replay.c (reading back). */
+#ifndef MQ_LOG_FILE_H
+#define MQ_LOG_FILE_H
+
+#include "base/sync.h"
+#include "log/log.h"
+#include "log/segment.h"
+
+struct mq_log_file {
+    struct mq_log log; /* first */
+    struct mq_log_file_config config;
+    int folder_fd, lock_fd;
+    struct mq_hook hook; /* where the writing thread sleeps */
+    _Atomic bool stopping;
+    _Atomic uint64_t committed;
+
+    struct mq_mutex mutex;  /* appending: taken with a shard's mutex held, for as long as a copy takes */
+    struct mq_ring pending; /* whole frames, to be written */
+    uint64_t number;        /* of the last frame appended */
+    int64_t time_ms;        /* of the last header: never goes back */
+    uint32_t chain;         /* after it */
+    uint64_t epoch;
+
+    /* The writing thread's. */
+    struct mq_ring writing;
+    int segment_fd;         /* -1: the next frame begins one */
+    uint64_t segment_first; /* number of its first frame */
+    uint64_t segment_n;     /* bytes written */
+    uint64_t allocated;     /* bytes of disk asked for ahead */
+    int64_t synced_ms;
+    bool dirty;             /* written and not yet synced */
+    uint64_t cut;           /* bytes of a torn tail */
+    char why[512];
+    bool replayed;          /* what is there was read: appending may begin */
+};
+
+static inline struct mq_log_file *mq_log_file_of(const struct mq_log *log) { return (struct mq_log_file *)log; }
+
+/* ops->replay */
+int mq_log_file_replay(struct mq_log *log, mq_log_visit *visit, void *context);
+/* Notes why the log cannot be used; returns `status`. */
+int mq_log_file_why(struct mq_log_file *file, int status, const char *format, ...) __attribute__((format(printf, 3, 4)));
+
+#endif
