@@ -164,3 +164,43 @@ void mq_idset_add(struct mq_idset *set, uint64_t n)
         grow(set);
     add_below(set, set->root, set->levels - 1, n);
 }
+
+struct runs {
+    void (*visit)(void *context, uint64_t first, uint64_t n);
+    void *context;
+    uint64_t first, n; /* of the run being put together */
+};
+
+static void add_run(struct runs *runs, uint64_t first, uint64_t n)
+{
+    if (runs->n && runs->first + runs->n == first) {
+        runs->n += n;
+        return;
+    }
+    if (runs->n)
+        runs->visit(runs->context, runs->first, runs->n);
+    runs->first = first;
+    runs->n = n;
+}
+
+static void walk(struct runs *runs, const struct mq_idset_node *node, unsigned level, uint64_t first)
+{
+    uint64_t below = level ? (uint64_t)1 << (LEAF_BITS + (level - 1) * BITS) : WAYS; /* numbers under a child */
+    for (unsigned i = 0; i < WAYS; i++) {
+        if (level && node->full >> i & 1)
+            add_run(runs, first + i * below, below);
+        else if (level && node->used >> i & 1)
+            walk(runs, node->u.child[i], level - 1, first + i * below);
+        for (uint32_t left = level ? 0 : node->u.word[i]; left; left &= left - 1)
+            add_run(runs, first + i * below + (unsigned)__builtin_ctz(left), 1);
+    }
+}
+
+void mq_idset_runs(const struct mq_idset *set, void (*visit)(void *context, uint64_t first, uint64_t n), void *context)
+{
+    struct runs runs = {.visit = visit, .context = context};
+    if (set->root)
+        walk(&runs, set->root, set->levels - 1, 0);
+    if (runs.n)
+        visit(context, runs.first, runs.n);
+}

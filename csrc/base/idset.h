@@ -25,6 +25,8 @@ void mq_idset_close(struct mq_idset *set);
 bool mq_idset_has(const struct mq_idset *set, uint64_t n);
 /* The next add of this number cannot fail; 0, or -1 when there is no memory. */
 int mq_idset_reserve(struct mq_idset *set, uint64_t n);
+/* The runs of numbers in the set, in order: `visit` gets the first number of each and how many there are. */
+void mq_idset_runs(const struct mq_idset *set, void (*visit)(void *context, uint64_t first, uint64_t n), void *context);
 /* Reserved before, unless the number is in the set already. */
 void mq_idset_add(struct mq_idset *set, uint64_t n);
 

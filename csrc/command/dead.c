@@ -69,6 +69,8 @@ static unsigned retry_slice(struct mq_call *call, struct mq_shard *shard, struct
 enum mq_outcome mq_do_retrydlq(struct mq_call *call)
 {
     uint64_t retried = 0, after = 0, left = UINT64_MAX;
+    if (mq_call_disk_is_full(call))
+        return mq_refuse(call, MQ_E_STORAGE_FULL, NULL);
     if (mq_call_has(call, MQ_F_ID))
         return retry_one(call, call->request->number[MQ_F_ID]);
     while (left) { /* at most as many as there were when it began: what dies meanwhile stays */
@@ -126,6 +128,8 @@ static uint64_t drop_all(struct mq_call *call, drop_one *drop, bool dead)
 
 enum mq_outcome mq_do_purgedlq(struct mq_call *call)
 {
+    if (mq_call_disk_is_full(call))
+        return mq_refuse(call, MQ_E_STORAGE_FULL, NULL);
     mq_reply_count(call->reply, drop_all(call, drop_dead, true));
     return MQ_ANSWERED;
 }
@@ -189,6 +193,8 @@ static uint64_t drop_parents(struct mq_call *call)
 
 enum mq_outcome mq_do_drain(struct mq_call *call)
 {
+    if (mq_call_disk_is_full(call))
+        return mq_refuse(call, MQ_E_STORAGE_FULL, NULL);
     uint64_t dropped = drop_parents(call);
     mq_reply_count(call->reply, dropped + drop_all(call, drop_waiting, false));
     return MQ_ANSWERED;
@@ -197,6 +203,8 @@ enum mq_outcome mq_do_drain(struct mq_call *call)
 /* Ids only grow: when the walk comes to the end under the lock, the queue has no job. */
 enum mq_outcome mq_do_obliterate(struct mq_call *call)
 {
+    if (mq_call_disk_is_full(call))
+        return mq_refuse(call, MQ_E_STORAGE_FULL, NULL);
     struct by_id walk = {.state = MQ_JOB_ANY};
     walk.ended = drop_parents(call);
     for (bool more = true; more;) {

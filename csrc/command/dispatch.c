@@ -174,9 +174,16 @@ enum mq_outcome mq_refuse_job(struct mq_call *call, int refusal, uint64_t id)
         return mq_refuse(call, MQ_E_NOT_FOUND, why);
     case MQ_STALE_TOKEN:
         return mq_refuse(call, MQ_E_LEASE_LOST, NULL);
+    case MQ_NO_ROOM:
+        return mq_refuse(call, MQ_E_STORAGE_FULL, NULL);
     default:
         return mq_refuse(call, MQ_E_OUT_OF_MEMORY, NULL);
     }
+}
+
+bool mq_call_disk_is_full(const struct mq_call *call)
+{
+    return atomic_load_explicit(&call->engine->log->full, memory_order_relaxed);
 }
 
 enum mq_outcome mq_answer_job(struct mq_call *call, int refusal, uint64_t id)

@@ -28,6 +28,9 @@ enum mq_outcome mq_answer_job(struct mq_call *call, int refusal, uint64_t id);
 /* Notes that a unique key is in use; returns the error. */
 int mq_call_duplicate(struct mq_request *request, mq_slice key);
 
+/* There is no room on the disk: what changes many jobs is refused as a whole. */
+bool mq_call_disk_is_full(const struct mq_call *call);
+
 /* Bytes that MAX_MEMORY leaves for jobs; what is only kept to be looked at goes first. No lock may be held. */
 uint64_t mq_call_memory_room(struct mq_call *call);
 

@@ -66,6 +66,8 @@ static size_t array_size(const struct mq_request *request, enum mq_field field)
 /* 0, or an error: tokens and results must be as many as ids. */
 static int batch_check(struct mq_call *call)
 {
+    if (mq_call_disk_is_full(call))
+        return mq_request_refuse(call->request, MQ_E_STORAGE_FULL, "Storage full");
     static const struct {
         enum mq_field field;
         const char *why;

@@ -71,7 +71,7 @@ static int push_error(struct mq_request *request, int refusal)
 {
     request->why_n = 0;
     if (refusal != MQ_KEY_TAKEN)
-        return MQ_E_OUT_OF_MEMORY;
+        return refusal == MQ_NO_ROOM ? MQ_E_STORAGE_FULL : MQ_E_OUT_OF_MEMORY;
     return mq_call_duplicate(request, request->text[MQ_F_UNIQUE_KEY]);
 }
 

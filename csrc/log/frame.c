@@ -14,9 +14,9 @@
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "numbers are copied as they are");
 
 #define HEAD 8u
-#define FIELDS_MAX 20u
+#define FIELDS_MAX 32u
 
-enum kind { END, U64, I64, I32, U8, TEXT };
+enum kind { END, U64, I64, I32, U32, U8, TEXT };
 
 struct field {
     uint8_t kind;      /* enum kind */
@@ -27,6 +27,7 @@ struct field {
 /* The bits of the flags byte; which of them a type has is in its row. */
 enum {
     HAS_KEY = 1, HAS_OPTIONS = 2, HAS_PARENTS = 4, PAUSED = 8, SKIP_OVERLAP = 16, SKIP_MISFIRE = 32, /* PUSHED, CRON_SET */
+    TTL_RUNS = 64,                                                                                    /* STATE_JOB */
     HAS_TEXT = 1, KEEP = 2, LOST = 2, UNSENT = 4, DROPPED = 2,                                        /* others */
 };
 
@@ -62,6 +63,16 @@ static const struct field rows[MQ_REC_TYPES][FIELDS_MAX] = {
     [MQ_REC_DLQ_PURGED] = {BASE},
     [MQ_REC_TRIMMED] = {BASE},
     [MQ_REC_QUEUE_GONE] = {{I64, 0, AT(at_ms)}, {TEXT, 0, AT(queue)}},
+    [MQ_REC_STATE_SLOT] = {{U64, 0, AT(id)}, {TEXT, 0, AT(parents)}},
+    [MQ_REC_STATE_QUEUE] = {{TEXT, 0, AT(queue)}, {U64, 0, AT(rate_limit)}, {U64, 0, AT(rate_duration_ms)}, {U64, 0, AT(concurrency)},
+                            {U64, 0, AT(completed)}},
+    [MQ_REC_STATE_JOB] = {BASE, {I64, 0, AT(run_at_ms)}, {I32, 0, AT(priority)}, {TEXT, 0, AT(queue)}, {TEXT, 0, AT(data)},
+                          {TEXT, HAS_KEY, AT(key)}, OPTIONS, {TEXT, HAS_PARENTS, AT(parents)}, {TEXT, HAS_PARENTS, AT(outcomes)},
+                          {U8, 0, AT(state)}, {U8, 0, AT(reason)}, {U8, 0, AT(progress)}, {U32, 0, AT(attempts)},
+                          {U32, 0, AT(deliveries)}, {U32, 0, AT(losses)}, {I64, 0, AT(started_ms)}, {I64, 0, AT(ended_ms)},
+                          {U64, 0, AT(token)}, {U64, 0, AT(lease_ms)}, {I64, 0, AT(lease_until_ms)}, {I64, 0, AT(timeout_at_ms)},
+                          {TEXT, 0, AT(error)}, {TEXT, 0, AT(message)}, {TEXT, 0, AT(result)}},
+    [MQ_REC_STATE_TOTALS] = {{TEXT, 0, AT(parents)}},
 };
 
 static bool has_options(const struct mq_record *r)
@@ -72,10 +83,10 @@ static bool has_options(const struct mq_record *r)
 static unsigned flags_of(const struct mq_record *r)
 {
     switch ((enum mq_record_type)r->type) {
-    case MQ_REC_PUSHED: case MQ_REC_CRON_SET:
-        return (r->has_key ? HAS_KEY : 0u) | (has_options(r) ? HAS_OPTIONS : 0u) | (r->parents.n ? HAS_PARENTS : 0u) |
+    case MQ_REC_PUSHED: case MQ_REC_CRON_SET: case MQ_REC_STATE_JOB:
+        return (r->ttl_runs ? TTL_RUNS : 0u) | (r->has_key ? HAS_KEY : 0u) | (has_options(r) ? HAS_OPTIONS : 0u) | (r->parents.n ? HAS_PARENTS : 0u) |
                (r->paused ? PAUSED : 0u) | (r->skip_overlap ? SKIP_OVERLAP : 0u) | (r->skip_misfire ? SKIP_MISFIRE : 0u);
-    case MQ_REC_QUEUE_SET:
+    case MQ_REC_QUEUE_SET: case MQ_REC_STATE_QUEUE:
         return r->paused ? PAUSED : 0u;
     case MQ_REC_ACKED:
         return (r->text.p ? HAS_TEXT : 0u) | (r->keep ? KEEP : 0u);
@@ -93,7 +104,8 @@ static unsigned flags_of(const struct mq_record *r)
 static void set_flags(struct mq_record *r, unsigned flags)
 {
     switch ((enum mq_record_type)r->type) {
-    case MQ_REC_PUSHED: case MQ_REC_CRON_SET:
+    case MQ_REC_PUSHED: case MQ_REC_CRON_SET: case MQ_REC_STATE_JOB:
+        r->ttl_runs = flags & TTL_RUNS;
         r->has_key = flags & HAS_KEY;
         r->paused = flags & PAUSED;
         r->skip_overlap = flags & SKIP_OVERLAP;
@@ -101,7 +113,7 @@ static void set_flags(struct mq_record *r, unsigned flags)
         if (!(flags & HAS_OPTIONS))
             r->max_backoff_ms = MQ_DEFAULT_MAX_BACKOFF_MS;
         break;
-    case MQ_REC_QUEUE_SET:
+    case MQ_REC_QUEUE_SET: case MQ_REC_STATE_QUEUE:
         r->paused = flags & PAUSED;
         break;
     case MQ_REC_ACKED:
@@ -139,7 +151,7 @@ int mq_frame_reserve(struct mq_frame *frame, size_t text_n)
 }
 
 /* Bytes of a number of this kind; 0 = it is no number. */
-static unsigned width(enum kind kind) { return kind == U64 || kind == I64 ? 8 : kind == I32 ? 4 : kind == U8 ? 1 : 0; }
+static unsigned width(enum kind kind) { return kind == U64 || kind == I64 ? 8 : kind == I32 || kind == U32 ? 4 : kind == U8 ? 1 : 0; }
 
 static char *put_field(char *o, const struct field *field, const struct mq_record *r)
 {
@@ -160,7 +172,8 @@ static char *put_field(char *o, const struct field *field, const struct mq_recor
 void mq_frame_add(struct mq_frame *frame, const struct mq_record *r)
 {
     unsigned flags = flags_of(r);
-    size_t text_n = r->queue.n + r->data.n + r->key.n + r->text.n + r->parents.n + r->name.n + r->schedule.n + r->timezone.n;
+    size_t text_n = r->queue.n + r->data.n + r->key.n + r->text.n + r->parents.n + r->name.n + r->schedule.n + r->timezone.n +
+                    r->error.n + r->message.n + r->result.n + r->outcomes.n;
     char *start = mq_ring_reserve(&frame->bytes, MQ_FRAME_RECORD_MAX + text_n), *o = start + HEAD;
     MQ_ASSERT(start && r->type < MQ_REC_TYPES); /* reserved by whoever decided */
     for (const struct field *field = rows[r->type]; field->kind != END; field++)

@@ -14,7 +14,7 @@ void mq_frame_init(struct mq_frame *frame);
 void mq_frame_close(struct mq_frame *frame);
 void mq_frame_clear(struct mq_frame *frame);
 /* What a record takes at most beside its text. */
-#define MQ_FRAME_RECORD_MAX 128u
+#define MQ_FRAME_RECORD_MAX 256u
 
 /* Room for a record with this much text. 0, or -1 when there is no memory; the next add then cannot fail. */
 int mq_frame_reserve(struct mq_frame *frame, size_t text_n);

@@ -31,8 +31,13 @@ enum mq_record_type { /* numbers are part of the durable format */
     MQ_REC_DLQ_PURGED = 17,
     MQ_REC_TRIMMED = 18,   /* a completed job's record is given up */
     MQ_REC_QUEUE_GONE = 19, /* an empty queue is forgotten: its settings, its counts, its name */
+    /* of snapshots: what stands there */
+    MQ_REC_STATE_SLOT = 20,  /* id = the last one given out; `parents` = pairs of first and count of dropped counters */
+    MQ_REC_STATE_QUEUE = 21, /* its settings and how many it has completed */
+    MQ_REC_STATE_JOB = 22,   /* a job with all it has */
+    MQ_REC_STATE_TOTALS = 23, /* a shard's totals, in `parents`; slot = any of the shard's */
 };
-#define MQ_REC_TYPES 20u
+#define MQ_REC_TYPES 24u
 
 #define MQ_DEFAULT_MAX_BACKOFF_MS 3600000u
 
@@ -75,6 +80,15 @@ struct mq_record {
     mq_slice text;        /* RETRIED, DEAD: the error; PROGRESS: the message; ACKED: the result; as written; p NULL = none */
     uint64_t rate_limit, rate_duration_ms; /* QUEUE_SET: jobs a duration; 0 = no limit */
     uint64_t concurrency;                  /* QUEUE_SET: jobs held at most; 0 = no limit */
+
+    /* STATE_QUEUE: completed. STATE_JOB, with all fields of PUSHED (at_ms = created), token, lease_ms, reason, progress: */
+    uint64_t completed;
+    uint8_t state;   /* enum mq_job_state */
+    bool ttl_runs;   /* it is among those whose TTL counts */
+    uint32_t attempts, deliveries, losses;
+    int64_t started_ms, ended_ms, lease_until_ms, timeout_at_ms;
+    mq_slice error, message, result; /* n 0 = none */
+    mq_slice outcomes;               /* a byte for each of `parents` */
 
     /* hints */
     struct mq_queue *queue_hint;

@@ -9,6 +9,7 @@
 #include "queue/cron.h"
 #include "queue/decide.h"
 #include "queue/shard.h"
+#include "queue/snapshot.h"
 
 static struct mq_job *job_of(struct mq_shard *shard, const struct mq_record *record)
 {
@@ -430,6 +431,10 @@ static void count(struct mq_totals *totals, const struct mq_record *record)
 
 void mq_apply_locked(struct mq_shard *shard, const struct mq_record *record)
 {
+    if (MQ_UNLIKELY(record->type >= MQ_REC_STATE_SLOT)) {
+        mq_snapshot_apply(shard, record);
+        return;
+    }
     if (MQ_UNLIKELY(record->id && !record->job_hint && record->type != MQ_REC_PUSHED)) /* replay: nobody has reserved */
         MQ_ASSERT(mq_decide_replay_reserve_locked(shard, job_of(shard, record)) == MQ_DONE);
     count(&shard->totals, record);
@@ -478,6 +483,8 @@ void mq_apply_locked(struct mq_shard *shard, const struct mq_record *record)
         break;
     case MQ_REC_CRON_SET: case MQ_REC_CRON_DEL: case MQ_REC_CRON_FIRED:
         mq_cron_apply(shard->crons, record);
+        break;
+    case MQ_REC_STATE_SLOT: case MQ_REC_STATE_QUEUE: case MQ_REC_STATE_JOB: case MQ_REC_STATE_TOTALS:
         break;
     case MQ_REC_QUEUE_GONE:
         apply_queue_gone(shard, record);

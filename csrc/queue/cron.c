@@ -167,21 +167,17 @@ static int emit(struct mq_engine *engine, struct mq_record *record, uint64_t que
     struct mq_shard *shard = mq_engine_shard(engine, queue_hash);
     record->at_ms = mq_shard_lock(shard, now_ms);
     int status = shard->log->wants_records && mq_frame_reserve(&shard->frame, text_n) < 0 ? MQ_NO_MEMORY : MQ_DONE;
+    if (atomic_load_explicit(&shard->log->full, memory_order_relaxed))
+        status = MQ_NO_ROOM;
     if (status == MQ_DONE)
         mq_shard_emit_locked(shard, record);
     mq_shard_unlock(shard);
     return status;
 }
 
-int mq_cron_set(struct mq_engine *engine, const struct mq_cron_def *def, int64_t next_run_ms, int64_t now_ms)
+static struct mq_record set_record(const struct mq_cron_def *def, int64_t next_run_ms, int64_t now_ms)
 {
-    struct mq_crons *crons = &engine->crons;
     struct mq_record record = about(def, MQ_REC_CRON_SET, now_ms);
-    size_t text_n = def->name.n + def->queue.n + def->schedule.n + def->timezone.n + def->data.n + def->key.n + def->parents.n;
-    struct mq_cron *cron = reserve_one(crons) == 0 ? cron_create(def) : NULL;
-    if (!cron)
-        return MQ_NO_MEMORY;
-    record.cron_hint = cron;
     record.queue = def->queue;
     record.schedule = def->schedule;
     record.timezone = def->timezone;
@@ -200,9 +196,21 @@ int mq_cron_set(struct mq_engine *engine, const struct mq_cron_def *def, int64_t
     record.backoff_ms = def->backoff_ms;
     record.max_backoff_ms = def->max_backoff_ms;
     record.run_at_ms = next_run_ms;
+    return record;
+}
+
+struct mq_record mq_cron_record(const struct mq_cron *cron) { return set_record(&cron->def, cron->next_run_ms, cron->set_ms); }
+
+int mq_cron_set(struct mq_engine *engine, const struct mq_cron_def *def, int64_t next_run_ms, int64_t now_ms)
+{
+    struct mq_record record = set_record(def, next_run_ms, now_ms);
+    size_t text_n = def->name.n + def->queue.n + def->schedule.n + def->timezone.n + def->data.n + def->key.n + def->parents.n;
+    record.cron_hint = reserve_one(&engine->crons) == 0 ? cron_create(def) : NULL;
+    if (!record.cron_hint)
+        return MQ_NO_MEMORY;
     int status = emit(engine, &record, name_hash(def->queue), text_n, now_ms);
     if (status < 0)
-        mq_free(cron);
+        mq_free(record.cron_hint);
     mq_crons_publish(engine);
     return status;
 }

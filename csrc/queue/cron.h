@@ -65,6 +65,9 @@ int mq_cron_fire(struct mq_engine *engine, struct mq_cron *cron, bool push, bool
 /* Publishes when the cron work is due next. */
 void mq_crons_publish(struct mq_engine *engine);
 
+/* The record that sets this cron as it is. */
+struct mq_record mq_cron_record(const struct mq_cron *cron);
+
 /* apply's part. */
 void mq_cron_apply(struct mq_crons *crons, const struct mq_record *record);
 

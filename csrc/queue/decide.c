@@ -7,30 +7,44 @@
 #include <inttypes.h>
 #include <stdio.h>
 
-static int reserve_frame(struct mq_shard *shard, size_t text_n)
+/* Why what was to be reserved is not there. */
+static int no_room(const struct mq_shard *shard)
+{
+    return atomic_load_explicit(&shard->log->full, memory_order_relaxed) ? MQ_NO_ROOM : MQ_NO_MEMORY;
+}
+
+/* Room for a record that must not wait for the disk: deliveries and losses, which a restart undoes anyway. */
+static int reserve_frame_anyway(struct mq_shard *shard, size_t text_n)
 {
     if (!shard->log->wants_records)
         return MQ_DONE;
     return mq_frame_reserve(&shard->frame, text_n) < 0 ? MQ_NO_MEMORY : MQ_DONE;
 }
 
+static int reserve_frame(struct mq_shard *shard, size_t text_n)
+{
+    if (MQ_UNLIKELY(atomic_load_explicit(&shard->log->full, memory_order_relaxed)))
+        return MQ_NO_ROOM;
+    return reserve_frame_anyway(shard, text_n);
+}
+
 /* A job is to end without having been completed. */
 static int reserve_drop(struct mq_shard *shard, const struct mq_job *job)
 {
-    return reserve_frame(shard, 0) < 0 || mq_slot_drop_reserve(job->queue->slot, job->id) < 0 ? MQ_NO_MEMORY : MQ_DONE;
+    return reserve_frame(shard, 0) < 0 || mq_slot_drop_reserve(job->queue->slot, job->id) < 0 ? no_room(shard) : MQ_DONE;
 }
 
 static int reserve_delayed(struct mq_shard *shard, struct mq_queue *queue)
 {
     if (mq_heap_reserve(&queue->delayed, (size_t)queue->delayed.n + 1) < 0 ||
         mq_heap_reserve(&shard->due, (size_t)shard->due.n + 1) < 0)
-        return MQ_NO_MEMORY;
+        return no_room(shard);
     return MQ_DONE;
 }
 
 static int reserve_ttl(struct mq_shard *shard)
 {
-    return mq_heap_reserve(&shard->ttls, (size_t)shard->ttls.n + 1) < 0 ? MQ_NO_MEMORY : MQ_DONE;
+    return mq_heap_reserve(&shard->ttls, (size_t)shard->ttls.n + 1) < 0 ? no_room(shard) : MQ_DONE;
 }
 
 static int reserve_ready(struct mq_queue *queue)
@@ -67,13 +81,13 @@ int mq_decide_push_reserve_locked(struct mq_shard *shard, struct mq_queue *queue
 {
     const struct mq_options *options = mq_job_options(job);
     if (reserve_ready(queue) < 0 || mq_index_reserve(&queue->slot->jobs, job->id / MQ_SLOTS) < 0)
-        return MQ_NO_MEMORY;
+        return no_room(shard);
     if (job->run_at_ms > job->created_ms && reserve_delayed(shard, queue) < 0)
-        return MQ_NO_MEMORY;
+        return no_room(shard);
     if (job->has_key && mq_map_reserve(&queue->keys) < 0)
-        return MQ_NO_MEMORY;
+        return no_room(shard);
     if (options && options->ttl_ms && reserve_ttl(shard) < 0)
-        return MQ_NO_MEMORY;
+        return no_room(shard);
     return MQ_DONE;
 }
 
@@ -82,7 +96,7 @@ int mq_decide_replay_reserve_locked(struct mq_shard *shard, struct mq_job *job)
     struct mq_queue *queue = job->queue;
     if (mq_decide_lease_reserve_locked(shard, queue) < 0 || reserve_delayed(shard, queue) < 0 || reserve_ttl(shard) < 0 ||
         (job->has_key && mq_map_reserve(&queue->keys) < 0) || mq_slot_drop_reserve(queue->slot, job->id) < 0)
-        return MQ_NO_MEMORY;
+        return no_room(shard);
     return MQ_DONE;
 }
 
@@ -117,11 +131,11 @@ int mq_decide_push_locked(struct mq_shard *shard, struct mq_queue *queue, const 
     };
     record.job_hint = mq_job_create(&shard->jobs, &record);
     if (!record.job_hint)
-        return MQ_NO_MEMORY;
+        return no_room(shard);
     if (mq_decide_push_reserve_locked(shard, queue, record.job_hint) < 0 ||
         reserve_frame(shard, record.queue.n + record.data.n + record.key.n + record.parents.n) < 0) {
         mq_job_free(&shard->jobs, record.job_hint);
-        return MQ_NO_MEMORY;
+        return no_room(shard);
     }
     mq_shard_emit_locked(shard, &record);
     *id = record.id;
@@ -161,9 +175,9 @@ bool mq_decide_is_behind_locked(struct mq_queue *queue, int64_t now_ms)
 int mq_decide_lease_reserve_locked(struct mq_shard *shard, struct mq_queue *queue)
 {
     /* room for its way back, too: nobody can be refused when a worker dies; and any hold may get a deadline */
-    if (mq_pool_reserve(&shard->holds, 1) < 0 || reserve_frame(shard, 0) < 0 || reserve_ready(queue) < 0 ||
+    if (mq_pool_reserve(&shard->holds, 1) < 0 || reserve_frame_anyway(shard, 0) < 0 || reserve_ready(queue) < 0 ||
         mq_heap_reserve(&shard->deadlines, shard->counts.active + 1) < 0)
-        return MQ_NO_MEMORY;
+        return no_room(shard);
     return MQ_DONE;
 }
 
@@ -213,7 +227,7 @@ static inline void after_hold(struct mq_shard *shard, struct mq_queue *queue, in
 int mq_decide_trim_job_locked(struct mq_shard *shard, struct mq_job *job, int64_t now_ms)
 {
     if (reserve_frame(shard, 0) < 0)
-        return MQ_NO_MEMORY;
+        return no_room(shard);
     struct mq_record record = about(job, MQ_REC_TRIMMED, now_ms);
     mq_shard_emit_locked(shard, &record);
     atomic_fetch_sub_explicit(shard->kept, 1, memory_order_relaxed);
@@ -247,7 +261,7 @@ int mq_decide_ack_locked(struct mq_shard *shard, struct mq_job *job, mq_slice re
     struct mq_record record = about(job, MQ_REC_ACKED, now_ms);
     bool keep = shard->config->result_max > 0;
     if (reserve_frame(shard, result.n) < 0 || (keep && reserve_text(job, result.p != NULL, result, &record) < 0))
-        return MQ_NO_MEMORY;
+        return no_room(shard);
     record.keep = keep;
     record.text = result; /* not kept, it is told to those who wait */
     if (keep)
@@ -261,7 +275,7 @@ int mq_decide_extend_locked(struct mq_shard *shard, struct mq_job *job, uint64_t
 {
     const struct mq_hold *hold = job->at.hold;
     if (reserve_frame(shard, 0) < 0)
-        return MQ_NO_MEMORY;
+        return no_room(shard);
     struct mq_record record = about(job, MQ_REC_EXTENDED, now_ms);
     if (hold->lease_ms)
         record.lease_ms = lease_ms ? lease_ms : hold->lease_ms;
@@ -273,7 +287,7 @@ int mq_decide_progress_locked(struct mq_shard *shard, struct mq_job *job, uint8_
 {
     struct mq_record record = about(job, MQ_REC_PROGRESS, now_ms);
     if (reserve_frame(shard, message.n) < 0 || reserve_text(job, true, message, &record) < 0)
-        return MQ_NO_MEMORY;
+        return no_room(shard);
     record.progress = progress;
     mq_shard_emit_locked(shard, &record);
     return MQ_DONE;
@@ -296,9 +310,9 @@ static int bury(struct mq_shard *shard, struct mq_job *job, enum mq_reason reaso
 {
     struct mq_record record = about(job, MQ_REC_DEAD, now_ms);
     if (reserve_frame(shard, error.n) < 0)
-        return MQ_NO_MEMORY;
+        return no_room(shard);
     if (reserve_text(job, true, error, &record) < 0)
-        return MQ_NO_MEMORY;
+        return no_room(shard);
     record.reason = (uint8_t)reason;
     mq_shard_emit_locked(shard, &record);
     return MQ_DONE;
@@ -320,7 +334,7 @@ static int fail_with(struct mq_shard *shard, struct mq_job *job, enum mq_reason 
     record.run_at_ms = mq_time_add(now_ms, backoff_after(options, attempts));
     if (reserve_frame(shard, error.n) < 0 || reserve_delayed(shard, queue) < 0 ||
         reserve_text(job, error.p != NULL, error, &record) < 0)
-        return MQ_NO_MEMORY;
+        return no_room(shard);
     mq_shard_emit_locked(shard, &record);
     mq_shard_serve_locked(shard, queue, now_ms);
     return MQ_DONE;
@@ -340,7 +354,7 @@ int mq_decide_release_locked(struct mq_shard *shard, struct mq_job *job, uint64_
     record.unsent = unsent;
     if (reserve_frame(shard, 0) < 0 || (record.run_at_ms > now_ms && reserve_delayed(shard, queue) < 0) ||
         (unsent && reserve_ttl(shard) < 0))
-        return MQ_NO_MEMORY;
+        return no_room(shard);
     mq_shard_emit_locked(shard, &record);
     mq_shard_serve_locked(shard, queue, now_ms);
     return MQ_DONE;
@@ -352,7 +366,7 @@ int mq_decide_cancel_locked(struct mq_shard *shard, uint64_t id, int64_t now_ms)
     if (!job || job->state == MQ_JOB_DEAD || job->state == MQ_JOB_DONE)
         return MQ_NO_JOB;
     if (reserve_drop(shard, job) < 0)
-        return MQ_NO_MEMORY;
+        return no_room(shard);
     struct mq_queue *queue = job->queue;
     struct mq_record record = about(job, MQ_REC_CANCELLED, now_ms);
     mq_shard_emit_locked(shard, &record);
@@ -363,7 +377,7 @@ int mq_decide_cancel_locked(struct mq_shard *shard, uint64_t id, int64_t now_ms)
 int mq_decide_purge_dead_locked(struct mq_shard *shard, struct mq_job *job, int64_t now_ms)
 {
     if (reserve_drop(shard, job) < 0)
-        return MQ_NO_MEMORY;
+        return no_room(shard);
     struct mq_record record = about(job, MQ_REC_DLQ_PURGED, now_ms);
     mq_shard_emit_locked(shard, &record);
     return MQ_DONE;
@@ -376,7 +390,7 @@ int mq_decide_retry_dead_locked(struct mq_shard *shard, struct mq_job *job, int6
         return MQ_KEY_TAKEN;
     if (reserve_frame(shard, 0) < 0 || reserve_ready(queue) < 0 || (job->has_key && mq_map_reserve(&queue->keys) < 0) ||
         reserve_delayed(shard, queue) < 0 || reserve_ttl(shard) < 0)
-        return MQ_NO_MEMORY;
+        return no_room(shard);
     struct mq_record record = about(job, MQ_REC_DLQ_RETRIED, now_ms);
     /* one that was never let run may have a delay to go; the others run now */
     if (job->extra->reason != MQ_REASON_DEPENDENCY || job->run_at_ms < now_ms)
@@ -391,11 +405,11 @@ int mq_decide_parent_ended_locked(struct mq_shard *shard, struct mq_job *job, ui
     char why[80];
     bool waits = job->state == MQ_JOB_PARENT;
     if (reserve_frame(shard, 0) < 0 || reserve_ready(queue) < 0 || reserve_delayed(shard, queue) < 0)
-        return MQ_NO_MEMORY;
+        return no_room(shard);
     if (dropped && waits) { /* first: this may be refused, what follows not */
         int n = snprintf(why, sizeof why, "\"Dependency %" PRIu64 " was cancelled or dropped\"", parent);
         if (reserve_frame(shard, 2 * MQ_FRAME_RECORD_MAX + (size_t)n) < 0)
-            return MQ_NO_MEMORY;
+            return no_room(shard);
         int status = bury(shard, job, MQ_REASON_DEPENDENCY, mq_slice_of(why, (size_t)n), now_ms);
         if (status < 0)
             return status;
@@ -411,7 +425,7 @@ int mq_decide_parent_ended_locked(struct mq_shard *shard, struct mq_job *job, ui
 int mq_decide_forget_queue_locked(struct mq_shard *shard, struct mq_queue *queue, int64_t now_ms)
 {
     if (reserve_frame(shard, mq_queue_name(queue).n) < 0)
-        return MQ_NO_MEMORY;
+        return no_room(shard);
     struct mq_record record = {
         .type = MQ_REC_QUEUE_GONE,
         .slot = queue->slot->number,
@@ -436,7 +450,7 @@ int mq_decide_settings_locked(struct mq_shard *shard, struct mq_queue *queue, co
                               int64_t now_ms)
 {
     if (reserve_frame(shard, mq_queue_name(queue).n) < 0)
-        return MQ_NO_MEMORY;
+        return no_room(shard);
     struct mq_record record = {
         .type = MQ_REC_QUEUE_SET,
         .paused = settings->paused,
@@ -471,8 +485,8 @@ static int lose(struct mq_shard *shard, struct mq_job *job, enum mq_reason reaso
         after_hold(shard, queue, now_ms);
         return MQ_DONE;
     }
-    if (reserve_frame(shard, 0) < 0)
-        return MQ_NO_MEMORY;
+    if (reserve_frame_anyway(shard, 0) < 0)
+        return no_room(shard);
     struct mq_record record = about(job, MQ_REC_RELEASED, now_ms);
     record.lost = true;
     mq_shard_emit_locked(shard, &record); /* ready has room for all active jobs */

@@ -26,6 +26,7 @@ enum mq_refusal {
     MQ_NO_JOB = -3,     /* never given out, or ended */
     MQ_NOT_HELD = -4,   /* exists, but nobody holds it */
     MQ_STALE_TOKEN = -5, /* exists, but this delivery is over */
+    MQ_NO_ROOM = -6,     /* the disk is full */
 };
 
 /* Reserves what adding this job takes; 0 or MQ_NO_MEMORY. */

@@ -157,6 +157,10 @@ static void dump_job(FILE *out, const struct mq_job *job)
         fprintf(out, " token %016" PRIx64 " lease %" PRIu64 " until %" PRId64 " timeout %" PRId64 "%s", hold->token, hold->lease_ms,
                 hold->lease_until_ms, hold->timeout_at_ms, hold->deadline_index == MQ_HEAP_NONE ? "" : " timed");
     }
+    if (job->ended_ms)
+        fprintf(out, " ended %" PRId64, job->ended_ms);
+    if (job->extra && job->extra->result_n)
+        fprintf(out, " result %.*s", (int)job->extra->result_n, job->extra->result);
     if (job->extra && job->extra->error_n)
         fprintf(out, " error %.*s", (int)job->extra->error_n, job->extra->error);
     if (job->extra && (job->extra->message_n || job->extra->progress))

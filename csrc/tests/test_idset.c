@@ -12,6 +12,16 @@ static void add(struct mq_idset *set, uint64_t n)
     mq_idset_add(set, n);
 }
 
+static char seen[NUMBERS];
+static uint64_t base_number;
+
+static void see_run(void *context, uint64_t first, uint64_t n)
+{
+    CHECK(context == seen && n);
+    for (; n--; first++)
+        seen[first - base_number]++;
+}
+
 TEST(what_was_added_is_in_the_set_and_nothing_else)
 {
     for (uint64_t base = 0; base < 3; base++) {
@@ -31,6 +41,11 @@ TEST(what_was_added_is_in_the_set_and_nothing_else)
         for (uint64_t n = 0; n < NUMBERS; n++)
             CHECK(mq_idset_has(&set, first + n) == in[n]);
         CHECK(!mq_idset_has(&set, first + NUMBERS + 5000000));
+        base_number = first;
+        memset(seen, 0, sizeof seen);
+        mq_idset_runs(&set, see_run, seen);
+        for (uint64_t n = 0; n < NUMBERS; n++)
+            CHECK(seen[n] == in[n]);
         mq_idset_close(&set);
         free(in);
     }
