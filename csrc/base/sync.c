@@ -70,8 +70,9 @@ void mq_hook_wake(struct mq_hook *hook)
 void mq_hook_sleep(struct mq_hook *hook, int timeout_ms)
 {
     struct pollfd fd = {.fd = hook->event_fd, .events = POLLIN};
+    int signalled = 0;
     if (timeout_ms && atomic_load(&hook->until_ms) != MQ_HOOK_AWAKE)
-        poll(&fd, 1, timeout_ms);
-    if (atomic_exchange(&hook->until_ms, MQ_HOOK_AWAKE) == MQ_HOOK_AWAKE)
-        mq_event_clear(hook->event_fd); /* somebody has signalled, or does so just now: then the next sleep is short */
+        signalled = poll(&fd, 1, timeout_ms);
+    if (atomic_exchange(&hook->until_ms, MQ_HOOK_AWAKE) == MQ_HOOK_AWAKE || signalled > 0)
+        mq_event_clear(hook->event_fd); /* somebody has signalled, or does so just now: then the next sleep is short, once */
 }

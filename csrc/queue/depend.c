@@ -134,8 +134,7 @@ static unsigned forget_some(struct mq_engine *engine, struct mq_shard *shard, un
         struct mq_deps *deps = mq_list_entry(node, struct mq_deps, node);
         for (uint32_t i = 0; i < deps->n; i++) {
             struct mq_shard *other = mq_engine_shard(engine, deps->ids[i]);
-            if (deps->links[i].outcome != MQ_PARENT_OPEN)
-                continue;
+            /* told or not: of a parent given twice one link may still be among the settled */
             mq_mutex_lock(&other->mutex);
             mq_list_remove(&deps->links[i].node);
             mq_shard_unlock(other);

@@ -64,6 +64,21 @@ TEST(parent_given_twice_counts_twice_and_is_told_once)
     mq_engine_free(e);
 }
 
+/* One of its two links is told with the first slice, the other still stands among the settled when the dependent ends. */
+TEST(parent_given_twice_may_outlive_its_dependent_between_two_slices)
+{
+    e = engine_new();
+    int64_t parent = push(1, 0, 0);
+    for (int i = 0; i < 63; i++)
+        push(3, parent, 0);
+    int64_t child = push(2, parent, parent);
+    complete(1, parent);
+    run_ok(e, "{\"cmd\":\"CANCEL\",\"id\":%" PRId64 "}", child);
+    mq_engine_tick(e);
+    CHECK_INT(lists(), 0);
+    mq_engine_free(e);
+}
+
 TEST(fan_out_is_released_in_slices)
 {
     e = engine_new();
