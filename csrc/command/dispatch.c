@@ -5,6 +5,7 @@
 #include "base/quote.h"
 #include "command/handlers.h"
 #include "queue/depend.h"
+#include "queue/persist.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -62,11 +63,20 @@ static const struct command *find_command(const struct mq_tables *tables, mq_sli
     return NULL;
 }
 
-struct mq_engine *mq_engine_create(const struct mq_config *config)
+static struct mq_log *open_log(const struct mq_config *config, char *why, size_t why_n)
 {
-    struct mq_log *log = mq_log_null_open();
+    if (!config->folder)
+        return mq_log_null_open();
+    struct mq_log_file_config file = {.folder = config->folder, .fsync = (enum mq_fsync)config->fsync};
+    return mq_log_file_open(&file, why, why_n);
+}
+
+struct mq_engine *mq_engine_create(const struct mq_config *config, char *why, size_t why_n)
+{
+    snprintf(why, why_n, "out of memory");
     struct mq_tables *tables = mq_alloc(sizeof *tables);
-    struct mq_engine *engine = log && tables ? mq_engine_open(config, log) : NULL;
+    struct mq_log *log = tables ? open_log(config, why, why_n) : NULL;
+    struct mq_engine *engine = log ? mq_engine_open(config, log) : NULL;
     if (!engine) {
         if (log)
             log->ops->close(log);
@@ -75,6 +85,11 @@ struct mq_engine *mq_engine_create(const struct mq_config *config)
     }
     tables_init(tables);
     engine->tables = tables;
+    if (mq_persist_recover(engine) < 0) {
+        snprintf(why, why_n, "%s", mq_engine_log_error(engine));
+        mq_engine_free(engine);
+        return NULL;
+    }
     return engine;
 }
 
@@ -306,6 +321,7 @@ int mq_engine_execute(struct mq_engine *engine, const char *line, size_t line_n,
         mq_reply_refuse(&answer, MQ_E_LINE_TOO_LONG, (mq_slice){NULL, 0});
     else
         outcome = mq_command_run(&call, mq_slice_of(copy, line_n));
+    mq_persist_wait(engine, call.seq);
     if (outcome == MQ_ASKS)
         write_question(&call, &answer);
     if (!answer.failed) {

@@ -28,6 +28,8 @@ struct mq_config {
     uint32_t max_deliveries; /* losses of a held job after which it goes to the dead-letter queue */
     uint64_t result_ttl_ms;  /* how long a completed job is kept to be looked at */
     uint64_t result_max;     /* completed jobs kept at most; 0 = none */
+    const char *folder;      /* where the log is kept, copied; NULL = nothing is kept */
+    int fsync;               /* enum mq_fsync_mode */
     int cron;                /* 1: a thread will do MQ_WORK_CRON; 0: commands that need it are refused as unavailable */
     uint64_t lease_ms;       /* of pulls that name none and have no connection */
     int64_t manual_time_ms;  /* >= 0: time stands still there until mq_engine_set_time; -1: real time */
@@ -35,11 +37,17 @@ struct mq_config {
     const char *version;     /* what HELLO says; must outlive the engine */
 };
 
+enum mq_fsync_mode {
+    MQ_SYNC_ALWAYS,   /* answers leave when what they tell is on the disk */
+    MQ_SYNC_EVERYSEC, /* a second of what was answered may be lost with the machine, a moment of it with the process */
+    MQ_SYNC_NONE,
+};
+
 /* Fills in the defaults. */
 void mq_config_init(struct mq_config *config);
 
-/* NULL when there is no memory. */
-mq_engine *mq_engine_create(const struct mq_config *config);
+/* With a folder the engine first comes back as it was. NULL: `why` (why_n bytes of room) says what is wrong, in one line. */
+mq_engine *mq_engine_create(const struct mq_config *config, char *why, size_t why_n);
 /* No net and no thread may use it any more. NULL is ignored. */
 void mq_engine_free(mq_engine *engine);
 
@@ -77,6 +85,17 @@ int mq_engine_wait(mq_engine *engine, enum mq_work work);
 /* Does what is due of this work, at most about `limit` pieces, in slices that let others at the shards in between. Returns
  * how many were done. */
 uint64_t mq_engine_sweep(mq_engine *engine, enum mq_work work, uint64_t limit);
+/* With a folder: writes the log until mq_engine_stop_log. 0, or -errno: the disk has failed, mq_engine_log_error says how; nothing
+ * more is answered, and the process should end. */
+int mq_engine_run_log(mq_engine *engine);
+void mq_engine_stop_log(mq_engine *engine);
+const char *mq_engine_log_error(const mq_engine *engine);
+/* Enough has been logged since the last snapshot that another is worth it. */
+int mq_engine_wants_snapshot(const mq_engine *engine);
+/* Writes the state to the folder, by a child process, and gives up the log before the last but one. Everything else goes on but for
+ * the moment of the fork. 0 or -errno. One thread at a time. */
+int mq_engine_snapshot(mq_engine *engine);
+
 /* Ends all waiting, now and later. */
 void mq_engine_stop_waiting(mq_engine *engine);
 

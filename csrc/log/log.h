@@ -23,6 +23,22 @@ struct mq_log_ops {
     /* Visits all durable records in order; stops at the first negative return and returns it. */
     int (*replay)(struct mq_log *log, mq_log_visit *visit, void *context);
     void (*close)(struct mq_log *log);
+    const struct mq_log_snapshots *snapshots; /* NULL = it makes none */
+};
+
+/* Writes the whole state as records to `put`. 0 or negative. */
+typedef int mq_log_records(void *state, mq_log_visit *put, void *context);
+
+struct mq_log_snapshots {
+    /* Has so much been logged since the last snapshot that another is worth it? live_bytes: of the state. */
+    bool (*wanted)(const struct mq_log *log, uint64_t live_bytes);
+    /* Stops appending, for the moment of a fork; the number of the last frame. */
+    uint64_t (*freeze)(struct mq_log *log);
+    void (*thaw)(struct mq_log *log);
+    /* In the child: writes the state as of frame `number`. 0 or -errno. */
+    int (*write)(struct mq_log *log, uint64_t number, mq_log_records *records, void *state);
+    /* In the parent, after the child has succeeded: gives up what the two newest snapshots make needless. 0 or -errno. */
+    int (*trim)(struct mq_log *log);
 };
 
 struct mq_log {

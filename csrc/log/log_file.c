@@ -67,6 +67,7 @@ static int64_t file_append(struct mq_log *log, unsigned shard, const struct mq_f
     memcpy(room + MQ_FRAME_HEAD, body.p, body.n);
     file->chain = mq_frame_chain(file->chain, room, body);
     mq_ring_commit(&file->pending, MQ_FRAME_HEAD + body.n);
+    atomic_fetch_add_explicit(&file->since_snapshot, MQ_FRAME_HEAD + body.n, memory_order_relaxed);
     mq_mutex_unlock(&file->mutex);
     mq_hook_due(&file->hook, 0);
     return (int64_t)head.number;
@@ -267,7 +268,7 @@ static void file_close(struct mq_log *log)
     mq_free(file);
 }
 
-static const struct mq_log_ops file_ops = {file_append, file_committed, mq_log_file_replay, file_close};
+static const struct mq_log_ops file_ops = {file_append, file_committed, mq_log_file_replay, file_close, &mq_log_file_snapshots};
 
 static int open_folder(struct mq_log_file *file)
 {

@@ -31,10 +31,32 @@ struct mq_log_file {
     bool dirty;             /* written and not yet synced */
     uint64_t cut;           /* bytes of a torn tail */
     char why[512];
+    _Atomic uint64_t since_snapshot; /* bytes appended */
     bool replayed;          /* what is there was read: appending may begin */
 };
 
 static inline struct mq_log_file *mq_log_file_of(const struct mq_log *log) { return (struct mq_log_file *)log; }
+
+/* Where a reader stands. */
+struct mq_frame_cursor {
+    uint64_t number, epoch;
+    uint32_t chain;
+    int64_t time_ms;
+    bool free; /* the next frame may begin anew: its chain and epoch are taken as they are */
+};
+
+/* Reads the frame at bytes[at..] and moves the cursor; false: no whole and good frame stands there, *what says why. */
+bool mq_frame_read(struct mq_frame_cursor *cursor, mq_slice bytes, uint64_t at, struct mq_frame_head *head, mq_slice *body,
+                   const char **what);
+/* Visits the records of a frame; -EBADMSG if they are not what its header says. */
+int mq_frame_visit(mq_slice body, uint32_t records, mq_log_visit *visit, void *context);
+/* The file in memory, to be unmapped; 0 or -errno. */
+int mq_file_map(int fd, mq_slice *bytes);
+void mq_file_unmap(mq_slice bytes);
+
+extern const struct mq_log_snapshots mq_log_file_snapshots;
+/* Visits the newest snapshot that is whole; *number is the last frame that it holds, 0 without any. 0 or negative. */
+int mq_log_file_load_snapshot(struct mq_log_file *file, mq_log_visit *visit, void *context, uint64_t *number);
 
 /* ops->replay */
 int mq_log_file_replay(struct mq_log *log, mq_log_visit *visit, void *context);

@@ -15,41 +15,73 @@
 /* One segment in memory, and how far it was read. */
 struct reading {
     struct mq_log_file *file;
+    struct mq_frame_cursor *cursor;
+    uint64_t known;   /* frames up to here are in the snapshot: checked, and passed over */
     char name[MQ_SEGMENT_NAME];
     mq_slice bytes;
     uint64_t at;
-    bool first, last;      /* of all segments */
-    const char *what;      /* what is wrong at `at` */
+    bool last;        /* of all segments */
+    const char *what; /* what is wrong at `at` */
 };
 
-/* Reads the frame at reading->at; false: there is none that is whole and good. */
-static bool next_frame(struct reading *reading, struct mq_frame_head *head, mq_slice *body)
+bool mq_frame_read(struct mq_frame_cursor *cursor, mq_slice bytes, uint64_t at, struct mq_frame_head *head, mq_slice *body,
+                   const char **what)
 {
-    struct mq_log_file *file = reading->file;
-    const char *p = reading->bytes.p + reading->at;
-    uint64_t left = reading->bytes.n - reading->at;
-    reading->what = "a frame that is cut off";
+    const char *p = bytes.p + at;
+    uint64_t left = bytes.n - at;
+    *what = "a frame that is cut off";
     if (left < MQ_FRAME_HEAD)
         return false;
-    reading->what = "bytes that are no frame's header";
+    *what = "bytes that are no frame's header";
     if (!mq_frame_head_get(p, head))
         return false;
-    reading->what = "a frame that is cut off";
+    *what = "a frame that is cut off";
     if (left - MQ_FRAME_HEAD < head->body_n)
         return false;
     *body = mq_slice_of(p + MQ_FRAME_HEAD, head->body_n);
-    reading->what = "a frame whose content has changed";
+    *what = "a frame whose content has changed";
     if (mq_crc32c(0, body->p, body->n) != head->body_crc)
         return false;
-    bool oldest = reading->first && reading->at == 0;
-    reading->what = "a frame that does not follow the one before";
-    if (head->number != file->number + 1 || (!oldest && (head->chain != file->chain || head->epoch < file->epoch)))
+    *what = "a frame that does not follow the one before";
+    if (head->number != cursor->number + 1 || (!cursor->free && (head->chain != cursor->chain || head->epoch < cursor->epoch)))
         return false;
-    file->chain = mq_frame_chain(head->chain, p, *body);
-    file->number = head->number;
-    file->epoch = head->epoch;
-    file->time_ms = head->time_ms;
+    *cursor = (struct mq_frame_cursor){.number = head->number, .epoch = head->epoch, .time_ms = head->time_ms,
+                                       .chain = mq_frame_chain(head->chain, p, *body)};
     return true;
+}
+
+int mq_frame_visit(mq_slice body, uint32_t records, mq_log_visit *visit, void *context)
+{
+    struct mq_record record;
+    uint32_t n = 0;
+    for (; body.n && mq_frame_next(&body, &record); n++) {
+        int status = visit(context, &record);
+        if (status < 0)
+            return status;
+    }
+    return body.n || n != records ? -EBADMSG : 0;
+}
+
+int mq_file_map(int fd, mq_slice *bytes)
+{
+    struct stat stat;
+    *bytes = (mq_slice){NULL, 0};
+    if (fstat(fd, &stat) < 0)
+        return -errno;
+    if (!stat.st_size)
+        return 0;
+    void *map = mmap(NULL, (size_t)stat.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
+    if (map == MAP_FAILED)
+        return -errno;
+    *bytes = mq_slice_of(map, (size_t)stat.st_size);
+    madvise(map, bytes->n, MADV_SEQUENTIAL);
+    return 0;
+}
+
+void mq_file_unmap(mq_slice bytes)
+{
+    if (bytes.n)
+        munmap((void *)bytes.p, bytes.n);
 }
 
 /* Is there a good frame, of a later number, anywhere behind the bad place? Then this is no torn tail. */
@@ -58,7 +90,7 @@ static bool good_frame_behind(const struct reading *reading)
     struct mq_frame_head head;
     for (uint64_t at = reading->at + 8; at + MQ_FRAME_HEAD <= reading->bytes.n; at += 8) {
         const char *p = reading->bytes.p + at;
-        if (memcmp(p, "MQF1", 4) == 0 && mq_frame_head_get(p, &head) && head.number > reading->file->number &&
+        if (memcmp(p, "MQF1", 4) == 0 && mq_frame_head_get(p, &head) && head.number > reading->cursor->number &&
             reading->bytes.n - at - MQ_FRAME_HEAD >= head.body_n &&
             mq_crc32c(0, p + MQ_FRAME_HEAD, head.body_n) == head.body_crc)
             return true;
@@ -84,29 +116,17 @@ static int cut_tail(struct reading *reading, int fd)
     return 0;
 }
 
-static int visit_body(struct reading *reading, mq_slice body, uint32_t records, mq_log_visit *visit, void *context)
-{
-    struct mq_record record;
-    uint32_t n = 0;
-    for (; body.n && mq_frame_next(&body, &record); n++) {
-        int status = visit(context, &record);
-        if (status < 0)
-            return status;
-    }
-    if (body.n || n != records)
-        return mq_log_file_why(reading->file, -EBADMSG, "%s/%s has a frame at byte %" PRIu64 " that this version cannot read: use the version that wrote it",
-                               reading->file->config.folder, reading->name, reading->at);
-    return 0;
-}
-
 static int read_frames(struct reading *reading, int fd, mq_log_visit *visit, void *context)
 {
     struct mq_frame_head head;
     mq_slice body;
     while (reading->at < reading->bytes.n) {
-        if (!next_frame(reading, &head, &body))
+        if (!mq_frame_read(reading->cursor, reading->bytes, reading->at, &head, &body, &reading->what))
             return !reading->last || good_frame_behind(reading) ? damaged(reading) : cut_tail(reading, fd);
-        int status = visit_body(reading, body, head.records, visit, context);
+        int status = head.number > reading->known ? mq_frame_visit(body, head.records, visit, context) : 0;
+        if (status == -EBADMSG)
+            return mq_log_file_why(reading->file, status, "%s/%s has a frame at byte %" PRIu64 " that this version cannot read: use the version that wrote it",
+                                   reading->file->config.folder, reading->name, reading->at);
         if (status < 0)
             return status;
         reading->at += MQ_FRAME_HEAD + body.n;
@@ -114,60 +134,71 @@ static int read_frames(struct reading *reading, int fd, mq_log_visit *visit, voi
     return 0;
 }
 
-static int read_segment(struct mq_log_file *file, uint64_t number, bool first, bool last, mq_log_visit *visit, void *context)
+static int read_segment(struct reading *reading, uint64_t first, mq_log_visit *visit, void *context)
 {
-    struct reading reading = {.file = file, .first = first, .last = last};
-    struct stat stat;
-    int status = 0;
-    mq_segment_name(number, reading.name);
-    int fd = openat(file->folder_fd, reading.name, O_RDWR | O_CLOEXEC);
-    if (fd < 0 || fstat(fd, &stat) < 0) {
-        status = mq_log_file_why(file, -errno, "%s/%s cannot be opened: %s", file->config.folder, reading.name, strerror(errno));
+    struct mq_log_file *file = reading->file;
+    mq_segment_name(first, reading->name);
+    reading->at = 0;
+    int fd = openat(file->folder_fd, reading->name, O_RDWR | O_CLOEXEC), status = fd < 0 ? -errno : mq_file_map(fd, &reading->bytes);
+    if (status < 0) {
+        mq_log_file_why(file, status, "%s/%s cannot be read: %s", file->config.folder, reading->name, strerror(-status));
         if (fd >= 0)
             close(fd);
         return status;
     }
-    if (!first && number != file->number + 1) {
-        close(fd);
-        return mq_log_file_why(file, -EBADMSG, "a file of the log in %s is missing before %s: restore it from a backup", file->config.folder, reading.name);
-    }
-    void *map = stat.st_size ? mmap(NULL, (size_t)stat.st_size, PROT_READ, MAP_PRIVATE | MAP_POPULATE, fd, 0) : NULL;
-    if (map == MAP_FAILED) {
-        status = mq_log_file_why(file, -errno, "%s/%s cannot be read: %s", file->config.folder, reading.name, strerror(errno));
-        close(fd);
-        return status;
-    }
-    reading.bytes = mq_slice_of(map, (size_t)stat.st_size);
-    status = read_frames(&reading, fd, visit, context);
-    if (map)
-        munmap(map, (size_t)stat.st_size);
-    if (status == 0 && last) { /* appending goes on here */
+    status = read_frames(reading, fd, visit, context);
+    mq_file_unmap(reading->bytes);
+    if (status == 0 && reading->last && reading->cursor->number >= reading->known) { /* appending goes on here */
         file->segment_fd = fd;
-        file->segment_first = number;
-        file->segment_n = file->allocated = reading.at;
+        file->segment_first = first;
+        file->segment_n = file->allocated = reading->at;
         return 0;
     }
     close(fd);
     return status;
 }
 
+/* Frames are missing between the cursor and the segment that begins with `first`. Whatever the snapshot holds may be. */
+static int check_gap(struct reading *reading, uint64_t first)
+{
+    struct mq_frame_cursor *cursor = reading->cursor;
+    if (first == cursor->number + 1)
+        return 0;
+    if (first > reading->known + 1 || first <= cursor->number)
+        return mq_log_file_why(reading->file, -EBADMSG, "the log in %s goes on with frame %" PRIu64 ", but %" PRIu64 " is missing: restore the file from a backup",
+                               reading->file->config.folder, first, cursor->number + 1);
+    *cursor = (struct mq_frame_cursor){.number = first - 1, .epoch = cursor->epoch, .free = true};
+    return 0;
+}
+
 int mq_log_file_replay(struct mq_log *log, mq_log_visit *visit, void *context)
 {
     struct mq_log_file *file = mq_log_file_of(log);
+    struct mq_frame_cursor cursor = {.free = true};
+    struct reading reading = {.file = file, .cursor = &cursor};
     uint64_t *firsts;
     MQ_ASSERT(!file->replayed);
-    int n = mq_segment_list(file->folder_fd, &firsts), status = n < 0 ? n : 0;
+    int status = mq_log_file_load_snapshot(file, visit, context, &reading.known);
+    int n = status < 0 ? 0 : mq_segment_list(file->folder_fd, &firsts);
+    if (status < 0)
+        return status;
     if (n < 0)
-        mq_log_file_why(file, n, "the folder %s cannot be read: %s", file->config.folder, strerror(-n));
+        return mq_log_file_why(file, n, "the folder %s cannot be read: %s", file->config.folder, strerror(-n));
     for (int i = 0; i < n && status == 0; i++) {
-        if (i == 0)
-            file->number = firsts[i] - 1;
-        status = read_segment(file, firsts[i], i == 0, i == n - 1, visit, context);
+        reading.last = i == n - 1;
+        if (!reading.last && firsts[i + 1] <= reading.known + 1)
+            continue; /* wholly in the snapshot */
+        status = check_gap(&reading, firsts[i]);
+        if (status == 0)
+            status = read_segment(&reading, firsts[i], visit, context);
     }
     mq_free(firsts);
     if (status < 0)
         return status;
-    file->epoch++;
+    file->number = cursor.number > reading.known ? cursor.number : reading.known;
+    file->chain = cursor.chain;
+    file->epoch = cursor.epoch + 1;
+    file->time_ms = cursor.time_ms;
     atomic_store(&file->committed, file->number);
     file->replayed = true;
     return 0;

@@ -297,8 +297,7 @@ struct mq_net *mq_net_create(struct mq_engine *engine, unsigned reactors)
     engine->net_context = net;
     engine->on_time = wake_all;
     engine->on_ready = wake_for_shard;
-    engine->log->on_commit = wake_all;
-    engine->log->on_commit_context = net;
+    engine->on_commit = wake_all;
     return net;
 }
 
@@ -309,7 +308,7 @@ void mq_net_free(struct mq_net *net)
     struct mq_engine *engine = net->engine;
     engine->on_time = NULL;
     engine->on_ready = NULL;
-    engine->log->on_commit = NULL;
+    engine->on_commit = NULL;
     for (unsigned i = 0; i < net->reactor_n; i++)
         close_all(&net->reactors[i]);
     for (unsigned i = 0; i < net->reactor_n; i++)

@@ -44,6 +44,18 @@ static void free_tokens(struct mq_engine *engine)
     mq_free(engine->tokens);
 }
 
+static void log_committed(void *context)
+{
+    struct mq_engine *engine = context;
+    if (atomic_load(&engine->commit_waiters)) {
+        pthread_mutex_lock(&engine->commit_mutex);
+        pthread_cond_broadcast(&engine->committed);
+        pthread_mutex_unlock(&engine->commit_mutex);
+    }
+    if (engine->on_commit)
+        engine->on_commit(engine->net_context);
+}
+
 /* With the shard's mutex held. */
 static void shard_due(void *context, unsigned shard, enum mq_due due, int64_t due_ms)
 {
@@ -83,6 +95,10 @@ struct mq_engine *mq_engine_open(const struct mq_config *config, struct mq_log *
             mq_free(engine);
             return NULL;
         }
+    pthread_mutex_init(&engine->commit_mutex, NULL);
+    pthread_cond_init(&engine->committed, NULL);
+    log->on_commit = log_committed;
+    log->on_commit_context = engine;
     mq_hub_init(&engine->hub);
     mq_crons_init(&engine->crons);
     mq_mutex_init(&engine->depend_mutex);
@@ -101,6 +117,8 @@ void mq_engine_free(struct mq_engine *engine)
         mq_shard_close(&engine->shards[i]);
     for (unsigned i = 0; i < MQ_HOOKS; i++)
         mq_hook_close(&engine->hooks[i]);
+    pthread_cond_destroy(&engine->committed);
+    pthread_mutex_destroy(&engine->commit_mutex);
     mq_hub_close(&engine->hub);
     mq_crons_close(&engine->crons);
     mq_mutex_close(&engine->depend_mutex);

@@ -32,9 +32,13 @@ struct mq_engine {
     _Atomic bool waiting_over;       /* the loops are to end */
     _Alignas(64) _Atomic uint64_t kept; /* completed jobs kept, over all shards */
     struct mq_log *log;
+    pthread_mutex_t commit_mutex; /* for callers in the process that wait until what they did is committed */
+    pthread_cond_t committed;
+    _Atomic unsigned commit_waiters;
     const void *tables;      /* command/'s lookup tables */
     /* The net's: the time was moved by hand; a shard's READY came nearer. NULL = no reactor sleeps. */
     void (*on_time)(void *context);
+    void (*on_commit)(void *context);
     void (*on_ready)(void *context, unsigned shard);
     void *net_context;
 };

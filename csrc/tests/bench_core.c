@@ -181,7 +181,8 @@ static void bench_open(struct bench *bench)
     mq_config_init(&config);
     config.result_max = 0; /* what is measured is the way of a job, not the keeping of its record */
     memset(bench, 0, sizeof *bench);
-    bench->engine = mq_engine_create(&config);
+    char why[64];
+    bench->engine = mq_engine_create(&config, why, sizeof why);
     bench->session.authenticated = true;
     mq_request_init(&bench->request, &((const struct mq_tables *)bench->engine->tables)->fields);
     mq_ring_init(&bench->out);

@@ -21,7 +21,8 @@ struct mq_config engine_config(void)
 
 struct mq_engine *engine_new_with(const struct mq_config *config)
 {
-    struct mq_engine *engine = mq_engine_create(config);
+    char why[512];
+    struct mq_engine *engine = mq_engine_create(config, why, sizeof why);
     CHECK(engine);
     return engine;
 }
@@ -34,7 +35,9 @@ struct mq_engine *engine_new(void)
 
 void engine_use_log(struct mq_engine *engine, struct mq_log *log)
 {
+    log->on_commit = engine->log->on_commit;
     engine->log->ops->close(engine->log);
+    log->on_commit_context = engine;
     engine->log = log;
     for (unsigned i = 0; i < MQ_SHARDS; i++)
         engine->shards[i].log = log;

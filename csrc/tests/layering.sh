@@ -51,7 +51,10 @@ for object in "$@"; do
         complain "$object has the mutable global $symbol"
     done
     for symbol in $(nm -u "$object" | sed -n 's/^ *U \(pthread_create\|fork\|signal\|sigaction\|exit\|system\)$/\1/p'); do
-        complain "$object calls $symbol"
+        case "$object $symbol" in
+        *queue/persist.o\ fork) ;; # the child writes a snapshot and ends
+        *) complain "$object calls $symbol" ;;
+        esac
     done
 done
 

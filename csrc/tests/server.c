@@ -61,7 +61,7 @@ void server_start(struct server *server, const struct mq_config *config, unsigne
     struct mq_config defaults = engine_config();
     CHECK(reactors <= SERVER_REACTORS);
     *server = (struct server){.reactors = reactors};
-    server->engine = mq_engine_create(config ? config : &defaults);
+    server->engine = mq_engine_create(config ? config : &defaults, server->why, sizeof server->why);
     server->net = mq_net_create(server->engine, reactors);
     CHECK(server->engine && server->net);
     CHECK_INT(mq_net_listen(server->net, listen_on_loopback(&server->port)), 0);

@@ -23,7 +23,7 @@ static void close_log(struct mq_log *log) { free(log); }
 
 static struct mq_log *swallowing_log(void)
 {
-    static const struct mq_log_ops ops = {swallow, all_committed, no_replay, close_log};
+    static const struct mq_log_ops ops = {swallow, all_committed, no_replay, close_log, NULL};
     struct mq_log *log = malloc(sizeof *log);
     *log = (struct mq_log){.ops = &ops, .wants_records = true};
     return log;
@@ -252,7 +252,8 @@ TEST(engine_that_cannot_be_created_leaves_nothing_behind)
     config.auth_token_n = 2;
     for (uint64_t nth = 1, failed = 1; failed; nth++) {
         fail_alloc_arm(nth, false);
-        struct mq_engine *engine = mq_engine_create(&config);
+        char why[64];
+        struct mq_engine *engine = mq_engine_create(&config, why, sizeof why);
         failed = fail_alloc_disarm();
         CHECK(!engine == !!failed);
         mq_engine_free(engine);

@@ -1,0 +1,130 @@
+#include "queue/persist.h"
+
+#include "base/check.h"
+#include "queue/cron.h"
+#include "queue/decide.h"
+#include "queue/snapshot.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+/* --- coming back --- */
+
+static int apply(void *context, const struct mq_record *record)
+{
+    struct mq_engine *engine = context;
+    struct mq_shard *shard = mq_engine_shard(engine, record->slot);
+    if (record->at_ms > shard->now_ms && record->type < MQ_REC_STATE_SLOT)
+        shard->now_ms = record->at_ms; /* a clock that was set back meanwhile must not undo what has happened */
+    mq_apply_locked(shard, record); /* nobody else is there yet */
+    return 0;
+}
+
+/* Connections are gone: what they held is pending again, in its old place. What is held by lease is so until the lease ends. */
+static void give_back(struct mq_shard *shard, int64_t now_ms)
+{
+    struct mq_job *job;
+    int64_t now = mq_shard_lock(shard, now_ms);
+    for (unsigned i = 0; i < MQ_SLOTS_A_SHARD; i++)
+        for (uint64_t from = 0; (job = mq_index_up(&shard->slots[i].jobs, MQ_JOB_ACTIVE, from));) {
+            from = job->id / MQ_SLOTS + 1;
+            if (!job->at.hold->lease_ms)
+                MQ_ASSERT(mq_decide_release_locked(shard, job, 0, false, now) == MQ_DONE); /* at the start nothing is short */
+        }
+    mq_shard_unlock(shard);
+}
+
+int mq_persist_recover(struct mq_engine *engine)
+{
+    uint64_t kept = 0;
+    int status = engine->log->ops->replay(engine->log, apply, engine);
+    if (status < 0)
+        return status;
+    for (unsigned i = 0; i < MQ_SHARDS; i++) {
+        kept += atomic_load(&engine->shards[i].done_n);
+        give_back(&engine->shards[i], mq_engine_now(engine));
+    }
+    atomic_store(&engine->kept, kept);
+    mq_mutex_lock(&engine->crons.mutex);
+    mq_crons_publish(engine);
+    mq_mutex_unlock(&engine->crons.mutex);
+    return 0;
+}
+
+/* --- waiting --- */
+
+void mq_persist_wait(struct mq_engine *engine, uint64_t seq)
+{
+    struct mq_log *log = engine->log;
+    if (MQ_LIKELY(!engine->config.folder || seq <= log->ops->committed(log)))
+        return;
+    pthread_mutex_lock(&engine->commit_mutex);
+    atomic_fetch_add(&engine->commit_waiters, 1);
+    while (seq > log->ops->committed(log))
+        pthread_cond_wait(&engine->committed, &engine->commit_mutex);
+    atomic_fetch_sub(&engine->commit_waiters, 1);
+    pthread_mutex_unlock(&engine->commit_mutex);
+}
+
+/* --- snapshots --- */
+
+int mq_engine_wants_snapshot(const struct mq_engine *engine)
+{
+    const struct mq_log_snapshots *snapshots = engine->log->ops->snapshots;
+    return snapshots && snapshots->wanted(engine->log, mq_engine_bytes(engine));
+}
+
+static int write_records(void *state, mq_log_visit *put, void *context) { return mq_snapshot_records(state, put, context); }
+
+/* The one place where several shards are held: for the moment of a fork. The child sees the state stand still and writes it
+ * down; it has no other thread, and ends without returning. */
+static pid_t fork_writer(struct mq_engine *engine)
+{
+    const struct mq_log_snapshots *snapshots = engine->log->ops->snapshots;
+    mq_mutex_lock(&engine->crons.mutex);
+    for (unsigned i = 0; i < MQ_SHARDS; i++)
+        mq_mutex_lock(&engine->shards[i].mutex);
+    uint64_t number = snapshots->freeze(engine->log);
+    pid_t child = fork();
+    if (child == 0)
+        _exit(snapshots->write(engine->log, number, write_records, engine) == 0 ? 0 : 1);
+    int error = errno;
+    snapshots->thaw(engine->log);
+    for (unsigned i = MQ_SHARDS; i--;)
+        mq_mutex_unlock(&engine->shards[i].mutex);
+    mq_mutex_unlock(&engine->crons.mutex);
+    errno = error;
+    return child;
+}
+
+int mq_engine_snapshot(struct mq_engine *engine)
+{
+    const struct mq_log_snapshots *snapshots = engine->log->ops->snapshots;
+    int status = 0;
+    if (!snapshots)
+        return 0;
+    pid_t child = fork_writer(engine);
+    if (child < 0)
+        return -errno;
+    while (waitpid(child, &status, 0) < 0)
+        if (errno != EINTR)
+            return -errno;
+    return WIFEXITED(status) && WEXITSTATUS(status) == 0 ? snapshots->trim(engine->log) : -EIO;
+}
+
+/* --- the writing thread --- */
+
+int mq_engine_run_log(struct mq_engine *engine) { return engine->config.folder ? mq_log_file_run(engine->log) : 0; }
+
+void mq_engine_stop_log(struct mq_engine *engine)
+{
+    if (engine->config.folder)
+        mq_log_file_stop(engine->log);
+}
+
+const char *mq_engine_log_error(const struct mq_engine *engine)
+{
+    return engine->config.folder ? mq_log_file_error(engine->log) : "";
+}

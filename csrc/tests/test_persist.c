@@ -1,0 +1,256 @@
+/* An engine that comes back: after a clean end, after a kill at any moment, with and without snapshots. */
+#include "queue/persist.h"
+#include "tests/engine.h"
+#include "tests/lines.h"
+#include "tests/naive_json.h"
+#include "tests/test.h"
+
+#include <dirent.h>
+#include <inttypes.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+static char folder[64];
+
+static void new_folder(void)
+{
+    snprintf(folder, sizeof folder, "/tmp/mqfast-test-XXXXXX");
+    CHECK(mkdtemp(folder));
+}
+
+static unsigned files(void (*each)(const char *path))
+{
+    DIR *open_folder = opendir(folder);
+    unsigned n = 0;
+    for (struct dirent *entry; (entry = readdir(open_folder));) {
+        char path[400];
+        snprintf(path, sizeof path, "%s/%s", folder, entry->d_name);
+        if (entry->d_name[0] == '.')
+            continue;
+        n++;
+        if (each)
+            each(path);
+    }
+    closedir(open_folder);
+    return n;
+}
+
+static void forget(const char *path) { unlink(path); }
+
+static void remove_folder(void)
+{
+    files(forget);
+    rmdir(folder);
+}
+
+struct daemon {
+    struct mq_engine *engine;
+    pthread_t log;
+};
+
+static void *run_log(void *engine) { return (void *)(intptr_t)mq_engine_run_log(engine); }
+
+static struct daemon start(int64_t now_ms, enum mq_fsync_mode mode)
+{
+    struct daemon daemon;
+    struct mq_config config = engine_config();
+    char why[512];
+    config.folder = folder;
+    config.fsync = mode;
+    config.manual_time_ms = now_ms;
+    daemon.engine = mq_engine_create(&config, why, sizeof why);
+    if (!daemon.engine)
+        test_fail(__FILE__, __LINE__, "%s", why);
+    CHECK_INT(pthread_create(&daemon.log, NULL, run_log, daemon.engine), 0);
+    mq_engine_check(daemon.engine);
+    return daemon;
+}
+
+static void stop(struct daemon *daemon)
+{
+    void *status;
+    mq_engine_stop_log(daemon->engine);
+    CHECK_INT(pthread_join(daemon->log, &status), 0);
+    CHECK(!status);
+    mq_engine_free(daemon->engine);
+}
+
+/* Stops it and starts it again at the same time of day: the state is what it was, but for jobs that connections held (none here). */
+static void check_comes_back(struct daemon *daemon, int64_t *now_ms)
+{
+    mq_engine_tick(daemon->engine);
+    *now_ms = mq_engine_now(daemon->engine);
+    char *wanted = engine_dump(daemon->engine);
+    stop(daemon);
+    *daemon = start(*now_ms, MQ_SYNC_NONE);
+    mq_engine_tick(daemon->engine);
+    char *got = engine_dump(daemon->engine);
+    CHECK_DUMPS(got, wanted);
+    free(wanted);
+    free(got);
+}
+
+TEST(random_commands_come_back_with_and_without_snapshots)
+{
+    uint64_t first = test_setting("MQ_TEST_SEED", 1);
+    for (uint64_t seed = first; seed < first + test_setting("MQ_TEST_SEEDS", 200) / 20; seed++) {
+        struct random random = {seed};
+        char line[LINE_MAX_N];
+        int64_t now = T0;
+        test_seed(seed);
+        new_folder();
+        struct daemon daemon = start(now, MQ_SYNC_NONE);
+        for (int i = 0; i < 600; i++) {
+            if (random_chance(&random, 15))
+                later(daemon.engine, (int64_t)random_below(&random, 60));
+            run_bytes(daemon.engine, line, random_line(&random, line));
+            if (i % 97 == 96)
+                CHECK_INT(mq_engine_snapshot(daemon.engine), 0);
+            if (i % 150 == 149)
+                check_comes_back(&daemon, &now);
+        }
+        stop(&daemon);
+        remove_folder();
+    }
+}
+
+/* What a child process was told is there after its end by SIGKILL, and what it acked is not. Lines are told over a pipe. */
+static void talk_until_killed(int out)
+{
+    struct daemon daemon = start(T0, MQ_SYNC_ALWAYS);
+    for (unsigned i = 0;; i++) {
+        int64_t id = answer_number(run_ok(daemon.engine, "{\"cmd\":\"PUSH\",\"queue\":\"q%u\",\"data\":%u}", i % 5, i), "id");
+        char note[64];
+        int n = snprintf(note, sizeof note, "p%" PRId64 "\n", id);
+        CHECK(write(out, note, (size_t)n) == n);
+        if (i % 3 == 0) {
+            int64_t held = answer_number(run_ok(daemon.engine, "{\"cmd\":\"PULL\",\"queue\":\"q%u\"}", i % 5), "job.id");
+            run_ok(daemon.engine, "{\"cmd\":\"ACK\",\"id\":%" PRId64 "}", held);
+            n = snprintf(note, sizeof note, "a%" PRId64 "\n", held);
+            CHECK(write(out, note, (size_t)n) == n);
+        }
+        if (i % 40 == 39)
+            CHECK_INT(mq_engine_snapshot(daemon.engine), 0);
+    }
+}
+
+static bool is_done(struct mq_engine *engine, int64_t id)
+{
+    const char *state = answer_text(run(engine, "{\"cmd\":\"GETJOB\",\"id\":%" PRId64 "}", id), "state");
+    CHECK(strcmp(state, "unknown") != 0); /* never lost */
+    return strcmp(state, "completed") == 0;
+}
+
+TEST(what_was_answered_survives_a_kill_at_any_moment)
+{
+    struct random random = {test_setting("MQ_TEST_SEED", 1)};
+    for (uint64_t round = 0; round < test_setting("MQ_TEST_KILLS", 12); round++) {
+        int ends[2];
+        new_folder();
+        CHECK(pipe(ends) == 0);
+        pid_t child = fork();
+        if (child == 0) {
+            close(ends[0]);
+            talk_until_killed(ends[1]);
+        }
+        close(ends[1]);
+        FILE *notes = fdopen(ends[0], "r");
+        static int64_t pushed[4000], acked[4000];
+        unsigned pushed_n = 0, acked_n = 0, wanted = 1 + (unsigned)random_below(&random, 300);
+        char note[64];
+        bool killed = false;
+        while (fgets(note, sizeof note, notes)) {
+            int64_t id = strtoll(note + 1, NULL, 10);
+            if (note[0] == 'p')
+                pushed[pushed_n++] = id;
+            else
+                acked[acked_n++] = id;
+            if (pushed_n == wanted && !killed) {
+                kill(child, SIGKILL);
+                killed = true;
+            }
+        }
+        fclose(notes);
+        waitpid(child, NULL, 0);
+        struct daemon daemon = start(T0, MQ_SYNC_ALWAYS);
+        test_note("round %u: %u pushed, %u acked", (unsigned)round, pushed_n, acked_n);
+        for (unsigned i = 0; i < pushed_n; i++)
+            is_done(daemon.engine, pushed[i]);
+        for (unsigned i = 0; i < acked_n; i++)
+            CHECK(is_done(daemon.engine, acked[i]));
+        int64_t next = answer_number(run_ok(daemon.engine, "{\"cmd\":\"PUSH\",\"queue\":\"q0\",\"data\":0}"), "id");
+        for (unsigned i = 0; i < pushed_n; i++)
+            CHECK(next != pushed[i]);
+        stop(&daemon);
+        remove_folder();
+    }
+}
+
+TEST(snapshots_let_the_log_before_the_last_but_one_go)
+{
+    new_folder();
+    struct daemon daemon = start(T0, MQ_SYNC_NONE);
+    for (int round = 0; round < 6; round++) {
+        for (int i = 0; i < 50; i++)
+            run_ok(daemon.engine, "{\"cmd\":\"PUSH\",\"queue\":\"q\",\"data\":%d}", i);
+        CHECK_INT(mq_engine_snapshot(daemon.engine), 0);
+    }
+    CHECK(files(NULL) <= 4); /* two snapshots, a segment, the lock */
+    stop(&daemon);
+    daemon = start(T0, MQ_SYNC_NONE);
+    CHECK_HAS(run(daemon.engine, "{\"cmd\":\"STATS\"}"), "\"queued\":300");
+    stop(&daemon);
+    remove_folder();
+}
+
+static void spoil(const char *path)
+{
+    const char *newest = strstr(path, "snap");
+    FILE *file = newest ? fopen(path, "r+b") : NULL;
+    if (!file)
+        return;
+    fseek(file, 200, SEEK_SET);
+    fputc('x', file);
+    fclose(file);
+}
+
+TEST(a_spoiled_snapshot_is_passed_over)
+{
+    new_folder();
+    struct daemon daemon = start(T0, MQ_SYNC_ALWAYS);
+    for (int i = 0; i < 50; i++)
+        run_ok(daemon.engine, "{\"cmd\":\"PUSH\",\"queue\":\"q\",\"data\":%d}", i);
+    CHECK_INT(mq_engine_snapshot(daemon.engine), 0);
+    stop(&daemon);
+    files(spoil); /* the only one: all of the log is still there */
+    daemon = start(T0, MQ_SYNC_ALWAYS);
+    CHECK_HAS(run(daemon.engine, "{\"cmd\":\"STATS\"}"), "\"queued\":50");
+    stop(&daemon);
+    remove_folder();
+}
+
+TEST(a_full_disk_refuses_what_must_be_kept_and_goes_on_with_the_rest)
+{
+    static const char *const refused[] = {
+        "{\"cmd\":\"PUSH\",\"queue\":\"q\",\"data\":1}", "{\"cmd\":\"ACK\",\"id\":1613}", "{\"cmd\":\"FAIL\",\"id\":1613}",
+        "{\"cmd\":\"PAUSE\",\"queue\":\"q\"}", "{\"cmd\":\"CANCEL\",\"id\":1613}", "{\"cmd\":\"ACKB\",\"ids\":[1613]}",
+        "{\"cmd\":\"DRAIN\",\"queue\":\"q\"}", "{\"cmd\":\"RETRYDLQ\",\"queue\":\"q\"}", "{\"cmd\":\"PROGRESS\",\"id\":1613,\"progress\":1}",
+    };
+    struct mq_engine *e = engine_new();
+    engine_use_log(e, mq_log_mem_open(false));
+    for (int i = 0; i < 3; i++)
+        run_ok(e, "{\"cmd\":\"PUSH\",\"queue\":\"q\",\"data\":1}");
+    run_ok(e, "{\"cmd\":\"PULL\",\"queue\":\"q\"}");
+    atomic_store(&e->log->full, true);
+    for (size_t i = 0; i < sizeof refused / sizeof *refused; i++)
+        run_refused(e, "storage_full", "%s", refused[i]);
+    CHECK(answer_number(run_ok(e, "{\"cmd\":\"PULL\",\"queue\":\"q\"}"), "job.id"));
+    run_ok(e, "{\"cmd\":\"STATS\"}");
+    atomic_store(&e->log->full, false);
+    run_ok(e, "{\"cmd\":\"ACK\",\"id\":1613}");
+    mq_engine_free(e);
+}
