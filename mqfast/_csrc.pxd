@@ -18,13 +18,15 @@ cdef extern from "mqfast.h" nogil:
         uint64_t result_ttl_ms
         uint64_t result_max
         int cron
+        const char *folder
+        int fsync
         uint64_t lease_ms
         int64_t manual_time_ms
         uint64_t seed
         const char *version
 
     void mq_config_init(mq_config *config)
-    mq_engine *mq_engine_create(const mq_config *config)
+    mq_engine *mq_engine_create(const mq_config *config, char *why, size_t why_n)
     void mq_engine_free(mq_engine *engine)
     struct mq_verdict:
         int64_t next_run_ms
@@ -42,10 +44,16 @@ cdef extern from "mqfast.h" nogil:
         MQ_WORK_TIMEOUTS
         MQ_WORK_DEPENDENCIES
         MQ_WORK_CRON
+        MQ_WORK_SNAPSHOT
 
     int mq_engine_wait(mq_engine *engine, mq_work work)
     uint64_t mq_engine_sweep(mq_engine *engine, mq_work work, uint64_t limit)
     void mq_engine_stop_waiting(mq_engine *engine)
+    int mq_engine_run_log(mq_engine *engine)
+    void mq_engine_stop_log(mq_engine *engine)
+    const char *mq_engine_log_error(const mq_engine *engine)
+    uint64_t mq_engine_log_cut(const mq_engine *engine)
+    int mq_engine_snapshot(mq_engine *engine)
     int mq_engine_take_control(mq_engine *engine, char **text, size_t *text_n)
     int mq_engine_answer(mq_engine *engine, uint64_t token, const mq_verdict *verdict)
     int mq_engine_fire(mq_engine *engine, const char *name, size_t name_n, int64_t slot_ms, int64_t next_run_ms, int push)

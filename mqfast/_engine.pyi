@@ -7,10 +7,15 @@ sizes are bytes. Source: csrc/include/mqfast.h.
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, final
 
+class EngineError(Exception):
+    """The engine cannot begin, or its log cannot go on; the text is one line for the operator."""
+
 TIMEOUTS: int
 """Work: what ends by itself, as timeouts and leases of held jobs, times to live, retention of completed jobs."""
 DEPENDENCIES: int
 """Work: jobs that wait for other jobs."""
+SNAPSHOT: int
+"""Work: enough was logged that a snapshot is worth it: snapshot()."""
 CRON: int
 """Work: schedules to be worked out and crons whose time has come: take_control(), answer(), fire()."""
 
@@ -31,7 +36,11 @@ class Engine:
     judge: (schedule, timezone, now_ms) -> when it runs first after now_ms, or a ValueError that says what is wrong with
         it; None: CRON is refused. On sockets, a thread must do the CRON work too.
 
-    Raises MemoryError, and ValueError for a value out of range.
+    folder: where the log is kept; the engine first comes back as it was. A thread must be in run_log(). None: nothing is
+        kept.
+    fsync: ``always``, ``everysec`` or ``none``: when what was done reaches the disk.
+
+    Raises EngineError, and ValueError for a value out of range.
     """
 
     def __init__(
@@ -48,6 +57,8 @@ class Engine:
         result_max: int = 100000,
         manual_time_ms: int | None = None,
         judge: Callable[[str, str, int], int] | None = None,
+        folder: str | None = None,
+        fsync: str = "always",
     ) -> None: ...
     def execute(self, line: bytes) -> bytes:
         """One request line in, its one answer line out, both without the newline; the same commands as on a socket.
@@ -71,6 +82,23 @@ class Engine:
     def sweep(self, work: int, limit: int) -> int:
         """Do what is due of TIMEOUTS or DEPENDENCIES, at most about limit pieces; how many were done. Works in slices
         of a fraction of a millisecond and lets others at the queues in between."""
+
+    def run_log(self) -> None:
+        """Write the log on the calling thread until stop_log(); returns at once without a folder.
+
+        Raises EngineError when the disk fails: nothing more is answered then, and the process should end.
+        """
+
+    @property
+    def log_cut(self) -> int:
+        """Bytes of a torn tail of the log that were cut off at the start: nobody was answered about them."""
+
+    def stop_log(self) -> None:
+        """End run_log() when all that was done is on the disk."""
+
+    def snapshot(self) -> None:
+        """Write the state to the folder, by a child process, and give up the log that it makes needless. Raises
+        OSError. One thread at a time."""
 
     def stop_waiting(self) -> None:
         """End all wait() calls, now and later."""

@@ -21,9 +21,14 @@ cdef uint64_t between(str name, object value, uint64_t low, uint64_t high) excep
     return value
 
 
+class EngineError(Exception):
+    """See _engine.pyi."""
+
+
 TIMEOUTS = MQ_WORK_TIMEOUTS
 DEPENDENCIES = MQ_WORK_DEPENDENCIES
 CRON = MQ_WORK_CRON
+SNAPSHOT = MQ_WORK_SNAPSHOT
 
 
 cdef class Engine:
@@ -34,8 +39,10 @@ cdef class Engine:
 
     def __cinit__(self, *, auth_tokens=(), max_line=16 << 20, max_job_bytes=1 << 20, max_output=8 << 20,
                   max_deliveries=10, lease_ms=1_800_000, max_memory=0, result_ttl_ms=3_600_000,
-                  result_max=100_000, manual_time_ms=None, judge=None):
+                  result_max=100_000, manual_time_ms=None, judge=None, folder=None, fsync="always"):
         cdef mq_config config
+        cdef char why[1024]
+        cdef bytes path = b"" if folder is None else os.fsencode(folder)
         cdef list tokens = [token.encode() for token in auth_tokens]
         cdef const char **pointers = NULL
         cdef Py_ssize_t i
@@ -51,6 +58,7 @@ cdef class Engine:
         config.max_memory = between("max_memory", max_memory, 0, UINT64_MAX)
         config.version = MQ_VERSION
         config.cron = judge is not None
+        config.fsync = ("always", "everysec", "none").index(fsync)
         if manual_time_ms is not None:
             config.manual_time_ms = between("manual_time_ms", manual_time_ms, 0, INT64_MAX)
             self.manual = True
@@ -64,11 +72,14 @@ cdef class Engine:
                 pointers[i] = tokens[i]
             config.auth_tokens = pointers
             config.auth_token_n = len(tokens)
-            self.c = mq_engine_create(&config)
+            if folder is not None:
+                config.folder = path
+            with nogil:
+                self.c = mq_engine_create(&config, why, sizeof(why))
         finally:
             free(pointers)
         if self.c == NULL:
-            raise MemoryError
+            raise EngineError((<bytes> why).decode("utf-8", "replace"))
 
     def __dealloc__(self):
         mq_engine_free(self.c)
@@ -129,6 +140,29 @@ cdef class Engine:
         with nogil:
             done = mq_engine_sweep(c, kind, most)
         return done
+
+    def run_log(self):
+        cdef mq_engine *c = self.opened()
+        cdef int status
+        with nogil:
+            status = mq_engine_run_log(c)
+        if status < 0:
+            raise EngineError(mq_engine_log_error(c).decode("utf-8", "replace"))
+
+    @property
+    def log_cut(self):
+        return mq_engine_log_cut(self.opened())
+
+    def stop_log(self):
+        mq_engine_stop_log(self.opened())
+
+    def snapshot(self):
+        cdef mq_engine *c = self.opened()
+        cdef int status
+        with nogil:
+            status = mq_engine_snapshot(c)
+        if status < 0:
+            raise os_error(-status)
 
     def stop_waiting(self):
         mq_engine_stop_waiting(self.opened())

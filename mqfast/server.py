@@ -19,9 +19,10 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 
 from mqfast import __version__
-from mqfast._engine import Engine, Reactors
+from mqfast._engine import Engine, EngineError, Reactors
 from mqfast.control.cron import Cron, first_run
 from mqfast.control.dependencies import Dependencies
+from mqfast.control.keeper import Keeper
 from mqfast.control.ticker import Tickers
 from mqfast.control.timeouts import Timeouts
 from mqfast.errors import ServerError
@@ -48,8 +49,13 @@ def serve(settings: Settings, announce: Callable[[str], None]) -> None:
         wakeups = stack.enter_context(_stop_signals())
         listeners = stack.enter_context(_Listeners())
         listeners.open(settings)
-        engine = _engine(settings)
+        try:
+            engine = _engine(settings)
+        except EngineError as error:
+            raise ServerError(str(error)) from None
         stack.callback(engine.close)
+        if engine.log_cut:
+            _log.warning("cut %d bytes of a torn tail off the log: nobody was answered about them", engine.log_cut)
         reactors = Reactors(engine, settings.reactors)
         stack.callback(reactors.close)
         listeners.hand_to(reactors)
@@ -79,6 +85,8 @@ def _engine(settings: Settings) -> Engine:
         result_max=settings.result_max,
         max_memory=settings.max_memory,
         judge=first_run,
+        folder=settings.persist,
+        fsync=settings.fsync,
     )
 
 
@@ -149,6 +157,7 @@ class _Threads:
 
     def __init__(self, engine: Engine, reactors: Reactors, count: int, wakeups: _Wakeups) -> None:
         self._tickers = Tickers(engine, [Timeouts(engine), Dependencies(engine), Cron(engine)], self._loop_failed)
+        self._keeper = Keeper(engine, self._loop_failed)
         self._reactors = reactors
         self._count = count
         self._wakeups = wakeups
@@ -167,6 +176,7 @@ class _Threads:
                 thread.start()
                 self._started.append(thread)
             self._tickers.start()
+            self._keeper.start()
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
@@ -199,6 +209,7 @@ class _Threads:
         for thread in self._started:
             thread.join()
         self._tickers.stop()
+        self._keeper.stop()
 
     def check(self) -> None:
         """Raise ServerError if a thread failed, or had to be forced."""

@@ -293,9 +293,7 @@ class Settings:
     log_level: str = _row(
         "LOG_LEVEL", _choice("debug", "info", "warning", "error"), "warning", "What is logged on stderr"
     )
-    persist: str | None = _row(
-        "PERSIST", _FOLDER, None, "Keep jobs on disk: not available in this version", available=False
-    )
+    persist: str | None = _row("PERSIST", _FOLDER, None, "Keep jobs on disk: in the working folder (1) or in this one")
     fsync: str = _row(
         "FSYNC", _choice("always", "everysec", "none"), "always", "When records reach the disk; for PERSIST"
     )

@@ -79,6 +79,7 @@ enum mq_work {
     MQ_WORK_TIMEOUTS,     /* timeouts and leases of held jobs, TTLs, completed jobs kept long enough */
     MQ_WORK_DEPENDENCIES, /* jobs that wait for others */
     MQ_WORK_CRON,         /* schedules that must be worked out, crons whose time has come: by the three functions below */
+    MQ_WORK_SNAPSHOT,     /* so much was logged that mq_engine_snapshot is worth it */
 };
 /* Sleeps until some of this work is due: 1; or mq_engine_stop_waiting was called: 0. One thread for each kind of work. */
 int mq_engine_wait(mq_engine *engine, enum mq_work work);
@@ -90,8 +91,8 @@ uint64_t mq_engine_sweep(mq_engine *engine, enum mq_work work, uint64_t limit);
 int mq_engine_run_log(mq_engine *engine);
 void mq_engine_stop_log(mq_engine *engine);
 const char *mq_engine_log_error(const mq_engine *engine);
-/* Enough has been logged since the last snapshot that another is worth it. */
-int mq_engine_wants_snapshot(const mq_engine *engine);
+/* Bytes of a torn tail that were cut off when the engine was made; 0 = none. Nobody was answered about them. */
+uint64_t mq_engine_log_cut(const mq_engine *engine);
 /* Writes the state to the folder, by a child process, and gives up the log before the last but one. Everything else goes on but for
  * the moment of the fork. 0 or -errno. One thread at a time. */
 int mq_engine_snapshot(mq_engine *engine);

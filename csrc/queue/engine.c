@@ -4,6 +4,7 @@
 #include "queue/cron.h"
 #include "queue/decide.h"
 #include "queue/depend.h"
+#include "queue/persist.h"
 
 #include <limits.h>
 #include <sys/random.h>
@@ -54,6 +55,8 @@ static void log_committed(void *context)
     }
     if (engine->on_commit)
         engine->on_commit(engine->net_context);
+    if (mq_persist_wants_snapshot(engine))
+        mq_hook_due(&engine->hooks[MQ_HOOK_SNAPSHOT], 0);
 }
 
 /* With the shard's mutex held. */
@@ -154,7 +157,7 @@ static const enum mq_due dues[] = {MQ_DUE_TIMEOUTS, MQ_DUE_DEPENDENCIES};
 
 uint64_t mq_engine_sweep(struct mq_engine *engine, enum mq_work work, uint64_t limit)
 {
-    if (work == MQ_WORK_CRON)
+    if (work >= MQ_WORK_CRON)
         return 0; /* who does this work does it by mq_engine_take_crons and its like */
     enum mq_due due = dues[work];
     int64_t now = mq_engine_now(engine);
@@ -174,12 +177,18 @@ uint64_t mq_engine_sweep(struct mq_engine *engine, enum mq_work work, uint64_t l
 
 static int64_t next_work(const struct mq_engine *engine, enum mq_work work)
 {
-    return work == MQ_WORK_CRON ? atomic_load(&engine->crons.due_ms) : next_due(engine, dues[work]);
+    if (work == MQ_WORK_CRON)
+        return atomic_load(&engine->crons.due_ms);
+    if (work == MQ_WORK_SNAPSHOT)
+        return mq_persist_wants_snapshot(engine) ? 0 : MQ_NEVER;
+    return next_due(engine, dues[work]);
 }
 
 int mq_engine_wait(struct mq_engine *engine, enum mq_work work)
 {
-    struct mq_hook *hook = &engine->hooks[work == MQ_WORK_CRON ? MQ_HOOK_CRON : dues[work]];
+    struct mq_hook *hook = &engine->hooks[work == MQ_WORK_CRON       ? MQ_HOOK_CRON
+                                          : work == MQ_WORK_SNAPSHOT ? MQ_HOOK_SNAPSHOT
+                                                                     : dues[work]];
     for (;;) {
         int64_t next = next_work(engine, work);
         mq_hook_plan(hook, next);

@@ -7,7 +7,8 @@
 #include "queue/shard.h"
 
 #define MQ_HOOK_CRON MQ_DUES
-#define MQ_HOOKS (MQ_DUES + 1)
+#define MQ_HOOK_SNAPSHOT (MQ_DUES + 1)
+#define MQ_HOOKS (MQ_DUES + 2)
 
 /* queue/cron.h says what they are. */
 struct mq_crons {

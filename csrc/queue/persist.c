@@ -70,7 +70,7 @@ void mq_persist_wait(struct mq_engine *engine, uint64_t seq)
 
 /* --- snapshots --- */
 
-int mq_engine_wants_snapshot(const struct mq_engine *engine)
+bool mq_persist_wants_snapshot(const struct mq_engine *engine)
 {
     const struct mq_log_snapshots *snapshots = engine->log->ops->snapshots;
     return snapshots && snapshots->wanted(engine->log, mq_engine_bytes(engine));
@@ -127,4 +127,9 @@ void mq_engine_stop_log(struct mq_engine *engine)
 const char *mq_engine_log_error(const struct mq_engine *engine)
 {
     return engine->config.folder ? mq_log_file_error(engine->log) : "";
+}
+
+uint64_t mq_engine_log_cut(const struct mq_engine *engine)
+{
+    return engine->config.folder ? mq_log_file_cut(engine->log) : 0;
 }

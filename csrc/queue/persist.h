@@ -6,6 +6,8 @@
 
 /* Applies all that the log has, then gives back what connections held when it ended. 0, or negative: the log says why. */
 int mq_persist_recover(struct mq_engine *engine);
+/* Enough has been logged since the last snapshot that another is worth it. */
+bool mq_persist_wants_snapshot(const struct mq_engine *engine);
 /* Returns when the log of a folder is committed up to `seq`. No lock may be held. */
 void mq_persist_wait(struct mq_engine *engine, uint64_t seq);
 

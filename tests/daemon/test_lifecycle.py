@@ -453,7 +453,6 @@ def test_bad_settings_end_in_a_line_each_and_status_2() -> None:
     ("arguments", "line"),
     [
         (("--http",), "HTTP (flag --http): not available in this version"),
-        (("--persist", "/var/mq"), "PERSIST (flag --persist): not available in this version"),
         (("--config", "/missing.toml"), "cannot read the settings file /missing.toml: no such file or directory"),
     ],
 )

@@ -210,7 +210,7 @@ def test_tokens_are_not_in_the_text_of_the_settings() -> None:
 # Settings of later versions
 
 
-@pytest.mark.parametrize(("env", "value"), [("PERSIST", "1"), ("PERSIST", "/var/mq"), ("HTTP", "1"), ("HTTP", "on")])
+@pytest.mark.parametrize(("env", "value"), [("HTTP", "1"), ("HTTP", "on")])
 def test_setting_of_a_later_version_is_refused_when_switched_on(env: str, value: str) -> None:
     assert refused(environ={env: value}) == (f"{env} (environment variable): not available in this version",)
 
