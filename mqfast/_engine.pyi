@@ -36,8 +36,8 @@ class Engine:
     judge: (schedule, timezone, now_ms) -> when it runs first after now_ms, or a ValueError that says what is wrong with
         it; None: CRON is refused. On sockets, a thread must do the CRON work too.
 
-    folder: where the log is kept; the engine first comes back as it was. A thread must be in run_log(). None: nothing is
-        kept.
+    folder: where the log is kept; the engine first comes back as it was. A thread must be in run_log(). None: nothing
+        is kept.
     fsync: ``always``, ``everysec`` or ``none``: when what was done reaches the disk.
 
     Raises EngineError, and ValueError for a value out of range.

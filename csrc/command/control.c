@@ -55,7 +55,10 @@ static enum mq_outcome ask(struct mq_call *call, mq_slice schedule, mq_slice tim
         return MQ_ASKS;
     if (!call->engine->config.cron)
         return mq_refuse(call, MQ_E_UNAVAILABLE, "Unavailable: nobody works out cron schedules here");
-    int error = call->session->ask(call->session, call);
+    int error = mq_call_may_park(call);
+    if (error < 0)
+        return mq_refuse_request(call, error);
+    error = call->session->ask(call->session, call);
     return error < 0 ? mq_refuse(call, (enum mq_error)error, NULL) : MQ_PARKED;
 }
 
@@ -66,8 +69,16 @@ static enum mq_outcome refuse_verdict(struct mq_call *call)
     return mq_refuse_request(call, MQ_E_INVALID);
 }
 
+/* With the crons' mutex held: what is told about crons waits until the log has them so. */
+static void tell_when_committed(struct mq_call *call)
+{
+    const struct mq_crons *crons = &call->engine->crons;
+    call->seq = crons->log_seq > call->seq ? crons->log_seq : call->seq;
+}
+
 static enum mq_outcome done(struct mq_call *call, int status)
 {
+    tell_when_committed(call);
     mq_mutex_unlock(&call->engine->crons.mutex);
     return mq_answer_job(call, status, 0);
 }
@@ -104,6 +115,7 @@ static struct mq_cron *find(struct mq_call *call)
     mq_mutex_lock(&crons->mutex);
     struct mq_cron *cron = mq_cron_find(crons, call->request->text[MQ_F_NAME]);
     if (!cron) {
+        tell_when_committed(call);
         mq_mutex_unlock(&crons->mutex);
         mq_refuse(call, MQ_E_NOT_FOUND, "Cron job not found");
     }
@@ -192,6 +204,7 @@ enum mq_outcome mq_do_cronlist(struct mq_call *call)
         };
         mq_reply_list_cron(call->reply, &view);
     }
+    tell_when_committed(call);
     mq_mutex_unlock(&crons->mutex);
     mq_free(all);
     mq_reply_list_end(call->reply);
@@ -242,8 +255,15 @@ static void put_questions(struct writer *writer, struct mq_crons *crons)
         put_text(writer, ",\"timezone\":", question->timezone);
         put_number(writer, ",\"now\":", question->now_ms);
         put(writer, MQ_SLICE("}"));
-        question->taken = !writer->failed;
     }
+}
+
+/* They are on their way, once all was written. */
+static void mark_taken(struct mq_crons *crons)
+{
+    for (struct mq_list *node = crons->questions.next; node != &crons->questions; node = node->next)
+        mq_list_entry(node, struct mq_question, node)->taken = true;
+    crons->untaken = 0;
 }
 
 /* Those that are due stand at the top of the heap, not in order: a walk over its due part, no further. */
@@ -277,6 +297,8 @@ int mq_engine_take_control(struct mq_engine *engine, char **text, size_t *text_n
     if (now >= crons->retry_ms)
         put_due(&writer, &crons->due, 0, now, 0);
     put(&writer, MQ_SLICE("]}"));
+    if (!writer.failed)
+        mark_taken(crons);
     mq_crons_publish(engine);
     mq_mutex_unlock(&crons->mutex);
     if (writer.failed) {
@@ -302,6 +324,7 @@ int mq_engine_answer(struct mq_engine *engine, uint64_t token, const struct mq_v
             memcpy(question->why, verdict->why, n);
         question->why_n = n;
         question->next_run_ms = verdict->next_run_ms;
+        crons->untaken -= !question->taken;
         mq_list_remove(node);
         question->answered(question);
         found = 1;
@@ -318,6 +341,10 @@ int mq_engine_fire(struct mq_engine *engine, const char *name, size_t name_n, in
     int result = 0;
     uint64_t limit = engine->config.max_memory;
     bool full = push && limit && mq_engine_bytes(engine) >= limit;
+    if (full) { /* what is only kept to be looked at goes first */
+        mq_engine_forget_done(engine, now);
+        full = mq_engine_bytes(engine) >= limit;
+    }
     mq_mutex_lock(&crons->mutex);
     struct mq_cron *cron = mq_cron_find(crons, mq_slice_of(name, name_n));
     if (cron && cron->next_run_ms == slot_ms && slot_ms <= now) {

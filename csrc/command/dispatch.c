@@ -237,9 +237,9 @@ void mq_call_unlock(struct mq_call *call, struct mq_shard *shard)
         call->seq = seq;
     if (MQ_UNLIKELY(mq_shard_is_due(shard, MQ_DUE_DEPENDENCIES, call->now_ms))) {
         mq_depend_try_sweep(engine, shard, call->now_ms, DEPENDENCIES_SLICE);
-        if (mq_shard_is_due(shard, MQ_DUE_DEPENDENCIES, call->now_ms))
-            mq_shard_wake_for_dependencies(shard); /* the rest is the loop's */
     }
+    if (MQ_UNLIKELY(mq_shard_is_due(shard, MQ_DUE_DEPENDENCIES, MQ_NEVER - 1)))
+        mq_shard_wake_for_dependencies(shard); /* the rest is the loop's, or what was put off */
     if (MQ_UNLIKELY(atomic_load_explicit(&engine->kept, memory_order_relaxed) > engine->config.result_max))
         mq_engine_trim_done(engine, call->now_ms);
 }

@@ -27,7 +27,7 @@ struct field {
 /* The bits of the flags byte; which of them a type has is in its row. */
 enum {
     HAS_KEY = 1, HAS_OPTIONS = 2, HAS_PARENTS = 4, PAUSED = 8, SKIP_OVERLAP = 16, SKIP_MISFIRE = 32, /* PUSHED, CRON_SET */
-    TTL_RUNS = 64,                                                                                    /* STATE_JOB */
+    TTL_RUNS = 64, PULLED = 128,                                                                                    /* STATE_JOB */
     HAS_TEXT = 1, KEEP = 2, LOST = 2, UNSENT = 4, DROPPED = 2,                                        /* others */
 };
 
@@ -84,7 +84,7 @@ static unsigned flags_of(const struct mq_record *r)
 {
     switch ((enum mq_record_type)r->type) {
     case MQ_REC_PUSHED: case MQ_REC_CRON_SET: case MQ_REC_STATE_JOB:
-        return (r->ttl_runs ? TTL_RUNS : 0u) | (r->has_key ? HAS_KEY : 0u) | (has_options(r) ? HAS_OPTIONS : 0u) | (r->parents.n ? HAS_PARENTS : 0u) |
+        return (r->ttl_runs ? TTL_RUNS : 0u) | (r->pulled ? PULLED : 0u) | (r->has_key ? HAS_KEY : 0u) | (has_options(r) ? HAS_OPTIONS : 0u) | (r->parents.n ? HAS_PARENTS : 0u) |
                (r->paused ? PAUSED : 0u) | (r->skip_overlap ? SKIP_OVERLAP : 0u) | (r->skip_misfire ? SKIP_MISFIRE : 0u);
     case MQ_REC_QUEUE_SET: case MQ_REC_STATE_QUEUE:
         return r->paused ? PAUSED : 0u;
@@ -106,6 +106,7 @@ static void set_flags(struct mq_record *r, unsigned flags)
     switch ((enum mq_record_type)r->type) {
     case MQ_REC_PUSHED: case MQ_REC_CRON_SET: case MQ_REC_STATE_JOB:
         r->ttl_runs = flags & TTL_RUNS;
+        r->pulled = flags & PULLED;
         r->has_key = flags & HAS_KEY;
         r->paused = flags & PAUSED;
         r->skip_overlap = flags & SKIP_OVERLAP;

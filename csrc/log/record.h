@@ -84,6 +84,7 @@ struct mq_record {
     /* STATE_QUEUE: completed. STATE_JOB, with all fields of PUSHED (at_ms = created), token, lease_ms, reason, progress: */
     uint64_t completed;
     uint8_t state;   /* enum mq_job_state */
+    bool pulled;     /* its TTL is over for good */
     bool ttl_runs;   /* it is among those whose TTL counts */
     uint32_t attempts, deliveries, losses;
     int64_t started_ms, ended_ms, lease_until_ms, timeout_at_ms;

@@ -282,7 +282,7 @@ static void apply_released(struct mq_shard *shard, const struct mq_record *recor
     end_hold(shard, job);
     if (record->lost)
         job->losses++;
-    if (record->unsent && --job->deliveries == 0)
+    if (record->unsent && --job->deliveries == 0 && !job->pulled)
         start_ttl(shard, job); /* never pulled, after all */
     wait_until(shard, job, record->run_at_ms, record->at_ms);
 }
@@ -336,6 +336,8 @@ static void apply_dlq_retried(struct mq_shard *shard, const struct mq_record *re
     struct mq_job *job = job_of(shard, record);
     if (job->extra->reason == MQ_REASON_DEPENDENCY)
         start_ttl(shard, job); /* it was never pulled */
+    else
+        job->pulled = true;
     end_dead(shard, job);
     job->attempts = job->deliveries = job->losses = 0;
     job->ended_ms = 0;

@@ -162,6 +162,9 @@ static struct mq_record about(const struct mq_cron_def *def, enum mq_record_type
     };
 }
 
+/* Frames of several shards: the highest number counts. */
+static void note_seq(struct mq_crons *crons, uint64_t seq) { crons->log_seq = seq > crons->log_seq ? seq : crons->log_seq; }
+
 static int emit(struct mq_engine *engine, struct mq_record *record, uint64_t queue_hash, size_t text_n, int64_t now_ms)
 {
     struct mq_shard *shard = mq_engine_shard(engine, queue_hash);
@@ -171,7 +174,7 @@ static int emit(struct mq_engine *engine, struct mq_record *record, uint64_t que
         status = MQ_NO_ROOM;
     if (status == MQ_DONE)
         mq_shard_emit_locked(shard, record);
-    mq_shard_unlock(shard);
+    note_seq(&engine->crons, mq_shard_unlock(shard));
     return status;
 }
 
@@ -277,7 +280,7 @@ int mq_cron_fire(struct mq_engine *engine, struct mq_cron *cron, bool push, bool
         if (id)
             mq_shard_serve_locked(shard, mq_slot_job(mq_shard_slot(shard, id), id)->queue, now);
     }
-    mq_shard_unlock(shard);
+    note_seq(&engine->crons, mq_shard_unlock(shard));
     mq_crons_publish(engine);
     return status;
 }
@@ -290,9 +293,8 @@ void mq_crons_publish(struct mq_engine *engine)
     int64_t due = crons->due.n ? (int64_t)crons->due.entries[0].high : MQ_NEVER;
     if (due < crons->retry_ms)
         due = crons->retry_ms;
-    for (const struct mq_list *node = crons->questions.next; node != &crons->questions; node = node->next)
-        if (!mq_list_entry(node, struct mq_question, node)->taken)
-            due = 0;
+    if (crons->untaken)
+        due = 0;
     atomic_store(&crons->due_ms, due);
     mq_hook_due(&engine->hooks[MQ_HOOK_CRON], due);
 }
@@ -304,6 +306,7 @@ void mq_question_ask(struct mq_engine *engine, struct mq_question *question)
     question->token = ++crons->last_token;
     question->taken = false;
     mq_list_append(&crons->questions, &question->node);
+    crons->untaken++;
     mq_crons_publish(engine);
     mq_mutex_unlock(&crons->mutex);
 }
@@ -313,6 +316,7 @@ bool mq_question_withdraw(struct mq_engine *engine, struct mq_question *question
     struct mq_crons *crons = &engine->crons;
     mq_mutex_lock(&crons->mutex);
     bool open = !mq_list_empty(&question->node);
+    crons->untaken -= open && !question->taken;
     mq_list_remove(&question->node);
     mq_mutex_unlock(&crons->mutex);
     return open;

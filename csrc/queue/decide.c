@@ -260,7 +260,8 @@ int mq_decide_ack_locked(struct mq_shard *shard, struct mq_job *job, mq_slice re
     struct mq_queue *queue = job->queue;
     struct mq_record record = about(job, MQ_REC_ACKED, now_ms);
     bool keep = shard->config->result_max > 0;
-    if (reserve_frame(shard, result.n) < 0 || (keep && reserve_text(job, result.p != NULL, result, &record) < 0))
+    /* room for two records: another completed job may have to go first */
+    if (reserve_frame(shard, MQ_FRAME_RECORD_MAX + result.n) < 0 || (keep && reserve_text(job, result.p != NULL, result, &record) < 0))
         return no_room(shard);
     record.keep = keep;
     record.text = result; /* not kept, it is told to those who wait */
@@ -399,11 +400,21 @@ int mq_decide_retry_dead_locked(struct mq_shard *shard, struct mq_job *job, int6
     return MQ_DONE;
 }
 
+static bool waits_for(const struct mq_deps *deps, uint64_t parent)
+{
+    for (uint32_t i = 0; i < deps->n; i++)
+        if (deps->ids[i] == parent && deps->links[i].outcome == MQ_PARENT_OPEN)
+            return true;
+    return false;
+}
+
 int mq_decide_parent_ended_locked(struct mq_shard *shard, struct mq_job *job, uint64_t parent, bool dropped, int64_t now_ms)
 {
     struct mq_queue *queue = job->queue;
     char why[80];
     bool waits = job->state == MQ_JOB_PARENT;
+    if (!waits_for(job->extra->deps, parent))
+        return MQ_DONE; /* given twice, and told already */
     if (reserve_frame(shard, 0) < 0 || reserve_ready(queue) < 0 || reserve_delayed(shard, queue) < 0)
         return no_room(shard);
     if (dropped && waits) { /* first: this may be refused, what follows not */

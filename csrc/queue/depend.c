@@ -16,7 +16,8 @@ bool mq_depend_known(const struct mq_engine *engine, uint64_t id)
 static void put_off(struct mq_engine *engine, struct mq_shard *shard, struct mq_list *list, struct mq_list *node)
 {
     mq_mutex_lock(&shard->mutex);
-    mq_list_prepend(list, node);
+    if (mq_list_empty(node)) /* else its dependent has ended meanwhile */
+        mq_list_prepend(list, node);
     shard->retry_ms = mq_engine_now(engine) + 100;
     mq_shard_unlock(shard);
 }
@@ -87,11 +88,7 @@ static unsigned link_some(struct mq_engine *engine, struct mq_shard *shard, int6
         struct mq_deps *deps = mq_list_entry(node, struct mq_deps, node);
         uint32_t n = deps->n; /* an orphan by now, it is still not freed: that needs the mutex we have */
         if (link_all(engine, deps, now_ms) < 0) {
-            mq_mutex_lock(&shard->mutex);
-            bool orphan = !mq_list_empty(node);
-            mq_shard_unlock(shard);
-            if (!orphan)
-                put_off(engine, shard, &shard->unlinked, node);
+            put_off(engine, shard, &shard->unlinked, node);
             break;
         }
         done += n;

@@ -17,6 +17,8 @@ struct mq_crons {
     struct mq_heap due;        /* by next run */
     struct mq_list questions;
     uint64_t last_token;
+    uint64_t log_seq;          /* of the last frame about a cron: to be committed before anything about crons is told */
+    unsigned untaken;          /* questions that nobody works at yet */
     int64_t retry_ms;          /* a fire was put off for want of memory: not again before */
     _Atomic int64_t due_ms;    /* when there is work; readable without the mutex */
 };

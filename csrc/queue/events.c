@@ -78,8 +78,11 @@ void mq_outbox_add(struct mq_outbox *outbox, struct mq_hub *hub, enum mq_event e
     char *start = mq_ring_reserve(&outbox->bytes, SEQ_BYTES + QUEUE_HEAD + queue_json.n + EVENT_BYTES), *o = start;
     if (MQ_UNLIKELY(!o)) {
         mq_mutex_lock(&hub->mutex);
-        for (struct mq_list *node = hub->feeds.next; node != &hub->feeds; node = node->next)
-            lose_locked(mq_list_entry(node, struct mq_feed, node), queue_hash, event);
+        for (struct mq_list *node = hub->feeds.next; node != &hub->feeds; node = node->next) {
+            struct mq_feed *feed = mq_list_entry(node, struct mq_feed, node);
+            lose_locked(feed, queue_hash, event);
+            feed->wake(feed->context);
+        }
         mq_mutex_unlock(&hub->mutex);
         return;
     }

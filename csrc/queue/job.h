@@ -109,6 +109,7 @@ struct mq_job {
     bool key_held : 1; /* and it stands in queue->keys */
     bool in_lane : 1;  /* READY: which of the two places */
     uint8_t noted : 3; /* the state that the index knows */
+    bool pulled : 1;   /* at some time before its deliveries began anew: its TTL is over for good */
 };
 
 /* Builds a job from a PUSHED record, linked nowhere. NULL when there is no memory. */

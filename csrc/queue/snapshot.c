@@ -79,7 +79,7 @@ static void put_job(struct writing *w, const struct mq_job *job)
         .run_at_ms = job->run_at_ms, .priority = job->priority, .queue = mq_queue_name(job->queue), .data = mq_job_data(job),
         .has_key = job->has_key, .key = mq_job_key(job), .max_backoff_ms = MQ_DEFAULT_MAX_BACKOFF_MS, .state = job->state,
         .attempts = job->attempts, .deliveries = job->deliveries, .losses = job->losses, .started_ms = job->started_ms,
-        .ended_ms = job->ended_ms};
+        .ended_ms = job->ended_ms, .pulled = job->pulled};
     if (options) {
         record.max_attempts = options->max_attempts;
         record.backoff_ms = options->backoff_ms;
@@ -290,6 +290,7 @@ static void apply_job(struct mq_shard *shard, const struct mq_record *record)
     job->losses = record->losses;
     job->started_ms = record->started_ms;
     job->ended_ms = record->ended_ms;
+    job->pulled = record->pulled;
     add_extra(job, record);
     mq_index_add(&queue->slot->jobs, job);
     shard->bytes += mq_job_bytes(job);

@@ -169,3 +169,24 @@ TEST(no_job_waits_for_ever)
         mq_engine_free(e);
     }
 }
+
+/* A retry frees the dependent of the parent that was dropped; the second link to that parent must not fail it again. */
+TEST(parent_given_twice_fails_its_dependent_once)
+{
+    char line[160];
+    e = engine_new();
+    int64_t parent = push(1, 0, 0), other = push(4, 0, 0);
+    for (int i = 0; i < 63; i++)
+        push(3, parent, 0);
+    int n = snprintf(line, sizeof line, "{\"cmd\":\"PUSH\",\"queue\":\"q2\",\"data\":1,\"depends_on\":[%" PRId64 ",%" PRId64 ",%" PRId64 "]}",
+                     parent, parent, other);
+    int64_t child = answer_number(run_bytes(e, line, (size_t)n), "id");
+    run_ok(e, "{\"cmd\":\"CANCEL\",\"id\":%" PRId64 "}", parent);
+    CHECK_TEXT(state(child), "failed");
+    run_ok(e, "{\"cmd\":\"RETRYDLQ\",\"queue\":\"q2\",\"id\":%" PRId64 "}", child);
+    mq_engine_tick(e);
+    CHECK_TEXT(state(child), "waitingparent");
+    complete(4, other);
+    CHECK_TEXT(state(child), "waiting");
+    mq_engine_free(e);
+}

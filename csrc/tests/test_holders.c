@@ -338,3 +338,22 @@ TEST(someone_who_sleeps_is_told_when_a_nearer_time_comes)
     CHECK_INT(atomic_load(&shard->due_ms[MQ_DUE_TIMEOUTS]), T0 + 20);
     done();
 }
+
+/* A retry from the dead-letter queue lets deliveries begin anew, not the TTL: the job was pulled once. */
+TEST(unsent_delivery_of_a_retried_job_does_not_start_its_ttl_again)
+{
+    setup();
+    uint64_t id = (uint64_t)answer_number(run_ok(e, "{\"cmd\":\"PUSH\",\"queue\":\"q\",\"data\":1,\"ttl\":1000}"), "id");
+    run_ok(e, "{\"cmd\":\"PULL\",\"queue\":\"q\"}");
+    run_ok(e, "{\"cmd\":\"FAIL\",\"id\":%" PRIu64 ",\"unrecoverable\":true}", id);
+    later(e, 5000);
+    run_ok(e, "{\"cmd\":\"RETRYDLQ\",\"queue\":\"q\"}");
+    run_ok(e, "{\"cmd\":\"PULL\",\"queue\":\"q\"}");
+    struct mq_shard *its = mq_engine_shard(e, id);
+    int64_t now = mq_shard_lock(its, mq_engine_now(e));
+    CHECK_INT(mq_decide_release_locked(its, mq_slot_job(mq_shard_slot(its, id), id), 0, true, now), MQ_DONE);
+    mq_shard_unlock(its);
+    mq_engine_tick(e);
+    CHECK_TEXT(answer_text(run(e, "{\"cmd\":\"GETJOB\",\"id\":%" PRIu64 "}", id), "state"), "waiting");
+    done();
+}
