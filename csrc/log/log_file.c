@@ -17,6 +17,7 @@
 #define SEGMENT_BYTES (64u << 20)
 #define AHEAD_BYTES (4u << 20) /* of disk asked for ahead: what was accepted has room when the disk is full */
 #define BUFFER_BYTES (1u << 20)
+#define GROUP_MS 2 /* EVERYSEC, NONE: frames of so long are written together */
 #define RETRY_MS 100 /* until a full disk is looked at again */
 #define SYNC_MS 1000 /* EVERYSEC */
 
@@ -108,6 +109,12 @@ static void allocate(struct mq_log_file *file, uint64_t n)
     atomic_store(&file->log.full, full);
 }
 
+static void pause_ms(int ms)
+{
+    struct timespec pause = {.tv_nsec = ms * 1000000};
+    nanosleep(&pause, NULL);
+}
+
 static bool no_room(int error) { return error == ENOSPC || error == EDQUOT; }
 
 /* Waits for room; false if the log is to end meanwhile. */
@@ -116,8 +123,7 @@ static bool wait_for_room(struct mq_log_file *file)
     atomic_store(&file->log.full, true);
     if (atomic_load(&file->stopping))
         return false;
-    struct timespec pause = {.tv_nsec = RETRY_MS * 1000000};
-    nanosleep(&pause, NULL);
+    pause_ms(RETRY_MS);
     return true;
 }
 
@@ -219,12 +225,15 @@ static int step(struct mq_log_file *file, bool *over)
     uint64_t last = file->number;
     mq_mutex_unlock(&file->mutex);
     int status = 0;
-    if (mq_ring_used(&file->writing))
+    if (mq_ring_used(&file->writing)) {
         status = write_group(file, last);
-    else if (stopping)
+        if (file->config.fsync != MQ_FSYNC_ALWAYS && !stopping)
+            pause_ms(GROUP_MS); /* nobody waits for this: many frames then share a wake-up and a write */
+    } else if (stopping) {
         *over = true;
-    else
+    } else {
         rest(file);
+    }
     bool due = *over || (file->config.fsync == MQ_FSYNC_EVERYSEC && clock_ms(CLOCK_MONOTONIC) >= file->synced_ms + SYNC_MS);
     return status == 0 && due ? sync_segment(file) : status;
 }
