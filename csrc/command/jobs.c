@@ -357,7 +357,7 @@ static int wait_locked(struct mq_call *call, struct mq_shard *shard, struct mq_q
     return MQ_OK;
 }
 
-#define EXPIRED_SLICES 16u /* of jobs at the front whose TTL has run out: how many of them a pull clears away itself */
+#define EXPIRED_SLICES 4u /* of jobs at the front whose TTL has run out: how many of them a pull clears away itself */
 
 /* The queue, locked; NULL: unknown. *give: it has a job to give. */
 static struct mq_queue *find_to_pull(struct mq_call *call, bool make, struct mq_shard **shard, bool *give)
