@@ -231,7 +231,7 @@ struct mq_job_view mq_view_job(const struct mq_job *job)
 {
     const struct mq_options *options = mq_job_options(job);
     const struct mq_extra *extra = job->extra;
-        struct mq_job_view view = {
+    struct mq_job_view view = {
         .id = job->id,
         .queue_json = mq_queue_name_json(job->queue),
         .data = mq_job_data(job),
@@ -298,10 +298,9 @@ uint32_t mq_give_locked(struct mq_shard *shard, struct mq_queue *queue, struct m
     if (pull->batch)
         mq_reply_list(reply, MQ_RESULT_JOBS);
     while (n < pull->count && !reply->failed && (n == 0 || mq_reply_used(reply) < max_bytes)) {
-        const struct mq_job *next = mq_ready_first(&queue->ready);
-        if (!next || !mq_decide_can_give_locked(shard, queue, now_ms) || !(next = mq_ready_first(&queue->ready)))
+        if (!mq_decide_can_give_locked(shard, queue, now_ms))
             break;
-        struct mq_job_view view = mq_view_job(next);
+        struct mq_job_view view = mq_view_job(mq_ready_first(&queue->ready));
         if (!mq_ring_reserve(reply->out, mq_reply_job_room(&view))) { /* first: a job given must also be told */
             no_room = true;
             break;

@@ -75,16 +75,11 @@ static const struct field rows[MQ_REC_TYPES][FIELDS_MAX] = {
     [MQ_REC_STATE_TOTALS] = {{TEXT, 0, AT(parents)}},
 };
 
-static bool has_options(const struct mq_record *r)
-{
-    return r->max_attempts || r->backoff_ms || r->ttl_ms || r->timeout_ms || r->max_backoff_ms != MQ_DEFAULT_MAX_BACKOFF_MS;
-}
-
 static unsigned flags_of(const struct mq_record *r)
 {
     switch ((enum mq_record_type)r->type) {
     case MQ_REC_PUSHED: case MQ_REC_CRON_SET: case MQ_REC_STATE_JOB:
-        return (r->ttl_runs ? TTL_RUNS : 0u) | (r->pulled ? PULLED : 0u) | (r->has_key ? HAS_KEY : 0u) | (has_options(r) ? HAS_OPTIONS : 0u) | (r->parents.n ? HAS_PARENTS : 0u) |
+        return (r->ttl_runs ? TTL_RUNS : 0u) | (r->pulled ? PULLED : 0u) | (r->has_key ? HAS_KEY : 0u) | (mq_record_has_options(r) ? HAS_OPTIONS : 0u) | (r->parents.n ? HAS_PARENTS : 0u) |
                (r->paused ? PAUSED : 0u) | (r->skip_overlap ? SKIP_OVERLAP : 0u) | (r->skip_misfire ? SKIP_MISFIRE : 0u);
     case MQ_REC_QUEUE_SET: case MQ_REC_STATE_QUEUE:
         return r->paused ? PAUSED : 0u;

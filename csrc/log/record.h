@@ -100,4 +100,10 @@ struct mq_record {
     char *text_hint;               /* a copy of `text`; apply takes it over */
 };
 
+/* A push with anything but the defaults in its numbers. */
+static inline bool mq_record_has_options(const struct mq_record *r)
+{
+    return r->max_attempts || r->backoff_ms || r->ttl_ms || r->timeout_ms || r->max_backoff_ms != MQ_DEFAULT_MAX_BACKOFF_MS;
+}
+
 #endif

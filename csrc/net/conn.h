@@ -37,6 +37,8 @@ struct mq_conn {
 /* Gives a new socket to a reactor, from the accepting reactor's thread. 0 or -1: no memory. */
 int mq_conn_hand_over(struct mq_reactor *to, struct mq_reactor *from, int fd);
 
+static inline struct mq_conn *mq_conn_of(struct mq_session *session) { return mq_list_entry(session, struct mq_conn, session); }
+
 /* Before the reactor sleeps: processes what waits, writes, closes. Takes the connection off the dirty list. */
 void mq_conn_settle(struct mq_conn *conn);
 void mq_conn_mark_dirty(struct mq_conn *conn);

@@ -5,14 +5,9 @@
 
 #define ANSWER_BYTES 1024u /* an answer's buffer, to begin with */
 
-static struct mq_conn *conn_of(struct mq_session *session)
-{
-    return (struct mq_conn *)(void *)((char *)session - offsetof(struct mq_conn, session));
-}
-
 static struct mq_holder *session_holder(struct mq_session *session)
 {
-    struct mq_conn *conn = conn_of(session);
+    struct mq_conn *conn = mq_conn_of(session);
     if (!conn->holder && (conn->holder = mq_alloc(sizeof *conn->holder)))
         mq_holder_init(conn->holder);
     return conn->holder;
@@ -164,7 +159,7 @@ static struct mq_parked *park(struct mq_conn *conn, const struct mq_call *call, 
 static struct mq_waiter *session_park(struct mq_session *session, const struct mq_call *call, const struct mq_pull *pull,
                                       int64_t until_ms)
 {
-    struct mq_conn *conn = conn_of(session);
+    struct mq_conn *conn = mq_conn_of(session);
     struct mq_reactor *reactor = conn->reactor;
     struct mq_parked *parked = NULL;
     if (mq_heap_reserve(&reactor->timers, (size_t)reactor->timers.n + 1) == 0)
@@ -211,7 +206,7 @@ static void answered(struct mq_question *question)
 
 static int session_ask(struct mq_session *session, const struct mq_call *call)
 {
-    struct mq_conn *conn = conn_of(session);
+    struct mq_conn *conn = mq_conn_of(session);
     mq_slice line = call->line, schedule = call->ask_schedule, timezone = call->ask_timezone;
     struct mq_question *question = mq_alloc_zero(sizeof *question);
     char *copy = mq_alloc(line.n + MQ_RING_SLACK + schedule.n + timezone.n);
@@ -241,7 +236,7 @@ static int session_ask(struct mq_session *session, const struct mq_call *call)
 
 static uint32_t session_parked_n(const struct mq_session *session)
 {
-    return conn_of((struct mq_session *)session)->parked_n;
+    return mq_conn_of((struct mq_session *)session)->parked_n;
 }
 
 void mq_parked_session_init(struct mq_session *session)

@@ -184,7 +184,7 @@ static struct mq_subscriber *subscriber_of(struct mq_conn *conn)
 
 static int session_subscribe(struct mq_session *session, const struct mq_subscription *wanted, bool on)
 {
-    struct mq_conn *conn = (struct mq_conn *)(void *)((char *)session - offsetof(struct mq_conn, session));
+    struct mq_conn *conn = mq_conn_of(session);
     int status = MQ_OK;
     if (!on && !conn->subscriber)
         return MQ_OK;

@@ -296,7 +296,7 @@ void mq_crons_publish(struct mq_engine *engine)
     if (crons->untaken)
         due = 0;
     atomic_store(&crons->due_ms, due);
-    mq_hook_due(&engine->hooks[MQ_HOOK_CRON], due);
+    mq_hook_due(&engine->hooks[MQ_WORK_CRON], due);
 }
 
 void mq_question_ask(struct mq_engine *engine, struct mq_question *question)

@@ -18,7 +18,7 @@ static void put_off(struct mq_engine *engine, struct mq_shard *shard, struct mq_
     mq_mutex_lock(&shard->mutex);
     if (mq_list_empty(node)) /* else its dependent has ended meanwhile */
         mq_list_prepend(list, node);
-    shard->retry_ms = mq_engine_now(engine) + 100;
+    shard->retry_ms = mq_engine_now(engine) + MQ_RETRY_MS;
     mq_shard_unlock(shard);
 }
 

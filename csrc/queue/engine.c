@@ -56,7 +56,7 @@ static void log_committed(void *context)
     if (engine->on_commit)
         engine->on_commit(engine->net_context);
     if (mq_persist_wants_snapshot(engine))
-        mq_hook_due(&engine->hooks[MQ_HOOK_SNAPSHOT], 0);
+        mq_hook_due(&engine->hooks[MQ_WORK_SNAPSHOT], 0);
 }
 
 /* With the shard's mutex held. */
@@ -64,7 +64,7 @@ static void shard_due(void *context, unsigned shard, enum mq_due due, int64_t du
 {
     struct mq_engine *engine = context;
     if (due != MQ_DUE_READY)
-        mq_hook_due(&engine->hooks[due], due_ms);
+        mq_hook_due(&engine->hooks[due == MQ_DUE_TIMEOUTS ? MQ_WORK_TIMEOUTS : MQ_WORK_DEPENDENCIES], due_ms);
     else if (engine->on_ready)
         engine->on_ready(engine->net_context, shard);
 }
@@ -90,7 +90,7 @@ struct mq_engine *mq_engine_open(const struct mq_config *config, struct mq_log *
     else
         mq_clock_init_real(&engine->clock);
     engine->log = log;
-    for (unsigned i = 0; i < MQ_HOOKS; i++)
+    for (unsigned i = 0; i < MQ_WORKS; i++)
         if (mq_hook_init(&engine->hooks[i]) < 0) {
             while (i)
                 mq_hook_close(&engine->hooks[--i]);
@@ -118,7 +118,7 @@ void mq_engine_free(struct mq_engine *engine)
         return;
     for (unsigned i = 0; i < MQ_SHARDS; i++)
         mq_shard_close(&engine->shards[i]);
-    for (unsigned i = 0; i < MQ_HOOKS; i++)
+    for (unsigned i = 0; i < MQ_WORKS; i++)
         mq_hook_close(&engine->hooks[i]);
     pthread_cond_destroy(&engine->committed);
     pthread_mutex_destroy(&engine->commit_mutex);
@@ -136,7 +136,7 @@ void mq_engine_set_time(struct mq_engine *engine, int64_t now_ms)
     mq_clock_set(&engine->clock, now_ms);
     if (engine->on_time)
         engine->on_time(engine->net_context);
-    for (unsigned i = 0; i < MQ_HOOKS; i++)
+    for (unsigned i = 0; i < MQ_WORKS; i++)
         mq_hook_wake(&engine->hooks[i]);
 }
 
@@ -158,7 +158,7 @@ static const enum mq_due dues[] = {MQ_DUE_TIMEOUTS, MQ_DUE_DEPENDENCIES};
 uint64_t mq_engine_sweep(struct mq_engine *engine, enum mq_work work, uint64_t limit)
 {
     if (work >= MQ_WORK_CRON)
-        return 0; /* who does this work does it by mq_engine_take_crons and its like */
+        return 0; /* who does this work does it by mq_engine_take_control or mq_engine_snapshot */
     enum mq_due due = dues[work];
     int64_t now = mq_engine_now(engine);
     uint64_t done = 0, before = UINT64_MAX;
@@ -186,9 +186,7 @@ static int64_t next_work(const struct mq_engine *engine, enum mq_work work)
 
 int mq_engine_wait(struct mq_engine *engine, enum mq_work work)
 {
-    struct mq_hook *hook = &engine->hooks[work == MQ_WORK_CRON       ? MQ_HOOK_CRON
-                                          : work == MQ_WORK_SNAPSHOT ? MQ_HOOK_SNAPSHOT
-                                                                     : dues[work]];
+    struct mq_hook *hook = &engine->hooks[work];
     for (;;) {
         int64_t next = next_work(engine, work);
         mq_hook_plan(hook, next);
@@ -211,7 +209,7 @@ int mq_engine_wait(struct mq_engine *engine, enum mq_work work)
 void mq_engine_stop_waiting(struct mq_engine *engine)
 {
     atomic_store(&engine->waiting_over, true);
-    for (unsigned i = 0; i < MQ_HOOKS; i++)
+    for (unsigned i = 0; i < MQ_WORKS; i++)
         mq_hook_wake(&engine->hooks[i]);
 }
 

@@ -6,9 +6,7 @@
 #include "mqfast.h"
 #include "queue/shard.h"
 
-#define MQ_HOOK_CRON MQ_DUES
-#define MQ_HOOK_SNAPSHOT (MQ_DUES + 1)
-#define MQ_HOOKS (MQ_DUES + 2)
+#define MQ_WORKS 4u /* enum mq_work */
 
 /* queue/cron.h says what they are. */
 struct mq_crons {
@@ -31,7 +29,7 @@ struct mq_engine {
     struct mq_hub hub;
     struct mq_mutex depend_mutex;    /* queue/depend */
     struct mq_crons crons;
-    struct mq_hook hooks[MQ_HOOKS];  /* where the control loops sleep; [MQ_DUE_READY] unused: the reactors do that */
+    struct mq_hook hooks[MQ_WORKS];  /* where the control loops sleep, by enum mq_work */
     _Atomic bool waiting_over;       /* the loops are to end */
     _Alignas(64) _Atomic uint64_t kept; /* completed jobs kept, over all shards */
     struct mq_log *log;

@@ -3,12 +3,6 @@
 #include "base/heap.h"
 #include "base/mem.h"
 
-static bool needs_options(const struct mq_record *record)
-{
-    return record->max_attempts || record->backoff_ms || record->ttl_ms || record->timeout_ms ||
-           record->max_backoff_ms != MQ_DEFAULT_MAX_BACKOFF_MS;
-}
-
 struct mq_deps *mq_deps_create(uint64_t job_id, mq_slice parents)
 {
     uint32_t n = (uint32_t)(parents.n / sizeof(uint64_t));
@@ -39,7 +33,7 @@ static struct mq_extra *extra_with_deps(const struct mq_record *record)
 
 struct mq_job *mq_job_create(struct mq_slab *slab, const struct mq_record *record)
 {
-    bool options = needs_options(record);
+    bool options = mq_record_has_options(record);
     size_t fixed = sizeof(struct mq_job) + (options ? sizeof(struct mq_options) : 0);
     struct mq_job *job = mq_slab_get(slab, fixed + record->data.n + record->key.n);
     if (!job)

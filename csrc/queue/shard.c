@@ -59,8 +59,6 @@ void mq_shard_close(struct mq_shard *shard)
     mq_mutex_close(&shard->mutex);
 }
 
-#define RETRY_MS 100
-
 static inline int64_t top_time(const struct mq_heap *heap)
 {
     return heap->n ? (int64_t)heap->entries[0].high : MQ_NEVER;
@@ -238,7 +236,7 @@ static unsigned ripen(struct mq_shard *shard, struct mq_queue *queue, int64_t no
 /* It is due, but there is no memory to do it. */
 static unsigned put_off(struct mq_shard *shard, int64_t now_ms)
 {
-    shard->retry_ms = now_ms + RETRY_MS;
+    shard->retry_ms = now_ms + MQ_RETRY_MS;
     return 0;
 }
 

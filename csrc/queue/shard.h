@@ -21,6 +21,7 @@
 #include <stdatomic.h>
 
 #define MQ_SLOTS_A_SHARD (MQ_SLOTS / MQ_SHARDS)
+#define MQ_RETRY_MS 100   /* until what could not be done for want of memory is tried again */
 #define MQ_DUE_FIRST 64u  /* timers that whoever comes with a command handles first */
 #define MQ_DUE_SLICE 256u /* timers handled in one go by those whose work it is */
 
