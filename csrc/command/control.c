@@ -31,18 +31,13 @@ static int read_word(struct mq_call *call, enum mq_field field, const char *firs
 static int read_def(struct mq_call *call, struct mq_cron_def *def, uint64_t *parents)
 {
     struct mq_request *request = call->request;
-    struct mq_push push;
-    int error = mq_call_read_push(call->engine, request, &push, parents);
-    if (error < 0)
-        return error;
     *def = (struct mq_cron_def){
         .name = request->text[MQ_F_NAME], .queue = request->text[MQ_F_QUEUE], .schedule = request->text[MQ_F_SCHEDULE],
-        .timezone = text_or(call, MQ_F_TIMEZONE, "UTC"), .data = push.data, .key = push.key, .parents = push.parents,
-        .has_key = push.has_key, .paused = mq_number_or(request, MQ_F_PAUSED, 0), .priority = push.priority,
-        .delay_ms = push.delay_ms, .ttl_ms = push.ttl_ms, .timeout_ms = push.timeout_ms, .max_attempts = push.max_attempts,
-        .backoff_ms = push.backoff_ms, .max_backoff_ms = push.max_backoff_ms,
+        .timezone = text_or(call, MQ_F_TIMEZONE, "UTC"), .paused = mq_number_or(request, MQ_F_PAUSED, 0),
     };
-    error = read_word(call, MQ_F_OVERLAP, "allow", "skip", &def->skip_overlap);
+    int error = mq_call_read_push(call->engine, request, &def->push, parents);
+    if (error == MQ_OK)
+        error = read_word(call, MQ_F_OVERLAP, "allow", "skip", &def->skip_overlap);
     return error < 0 ? error : read_word(call, MQ_F_MISFIRE, "once", "skip", &def->skip_misfire);
 }
 
@@ -137,7 +132,7 @@ enum mq_outcome mq_do_cronrun(struct mq_call *call)
         return MQ_ANSWERED;
     int status = mq_cron_fire(call->engine, cron, true, false, call->now_ms, cron->next_run_ms, call->now_ms);
     if (status == MQ_KEY_TAKEN) {
-        mq_call_duplicate(call->request, cron->def.key);
+        mq_call_duplicate(call->request, cron->def.push.key);
         mq_mutex_unlock(&call->engine->crons.mutex);
         return mq_refuse_request(call, MQ_E_DUPLICATE);
     }
@@ -198,9 +193,9 @@ enum mq_outcome mq_do_cronlist(struct mq_call *call)
     for (size_t i = 0; i < n; i++) {
         const struct mq_cron_def *def = &all[i]->def;
         struct mq_cron_view view = {
-            .name = def->name, .queue = def->queue, .schedule = def->schedule, .timezone = def->timezone, .data = def->data,
+            .name = def->name, .queue = def->queue, .schedule = def->schedule, .timezone = def->timezone, .data = def->push.data,
             .next_run_ms = all[i]->next_run_ms == MQ_NEVER ? -1 : all[i]->next_run_ms,
-            .last_run_ms = all[i]->last_run_ms ? all[i]->last_run_ms : -1, .priority = def->priority, .paused = def->paused,
+            .last_run_ms = all[i]->last_run_ms ? all[i]->last_run_ms : -1, .priority = def->push.priority, .paused = def->paused,
         };
         mq_reply_list_cron(call->reply, &view);
     }

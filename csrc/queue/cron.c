@@ -38,14 +38,25 @@ struct mq_cron *mq_cron_find(const struct mq_crons *crons, mq_slice name)
     return mq_map_find(&crons->by_name, name_hash(name), name_matches, &name);
 }
 
+static bool same_push(const struct mq_push *a, const struct mq_push *b)
+{
+    return mq_slice_eq(a->data, b->data) && a->has_key == b->has_key && mq_slice_eq(a->key, b->key) &&
+           mq_slice_eq(a->parents, b->parents) && a->priority == b->priority && a->delay_ms == b->delay_ms &&
+           a->ttl_ms == b->ttl_ms && a->timeout_ms == b->timeout_ms && a->max_attempts == b->max_attempts &&
+           a->backoff_ms == b->backoff_ms && a->max_backoff_ms == b->max_backoff_ms;
+}
+
 bool mq_cron_same(const struct mq_cron_def *a, const struct mq_cron_def *b)
 {
     return mq_slice_eq(a->queue, b->queue) && mq_slice_eq(a->schedule, b->schedule) && mq_slice_eq(a->timezone, b->timezone) &&
-           mq_slice_eq(a->data, b->data) && a->has_key == b->has_key && mq_slice_eq(a->key, b->key) &&
-           mq_slice_eq(a->parents, b->parents) && a->skip_overlap == b->skip_overlap && a->skip_misfire == b->skip_misfire &&
-           a->paused == b->paused && a->priority == b->priority && a->delay_ms == b->delay_ms && a->ttl_ms == b->ttl_ms &&
-           a->timeout_ms == b->timeout_ms && a->max_attempts == b->max_attempts && a->backoff_ms == b->backoff_ms &&
-           a->max_backoff_ms == b->max_backoff_ms;
+           a->skip_overlap == b->skip_overlap && a->skip_misfire == b->skip_misfire && a->paused == b->paused &&
+           same_push(&a->push, &b->push);
+}
+
+/* Bytes of all its texts. */
+static size_t texts_of(const struct mq_cron_def *def)
+{
+    return def->name.n + def->queue.n + def->schedule.n + def->timezone.n + def->push.data.n + def->push.key.n + def->push.parents.n;
 }
 
 static char *keep(char *o, mq_slice *text)
@@ -58,20 +69,19 @@ static char *keep(char *o, mq_slice *text)
 
 static struct mq_cron *cron_create(const struct mq_cron_def *def)
 {
-    size_t n = def->name.n + def->queue.n + def->schedule.n + def->timezone.n + def->data.n + def->key.n + def->parents.n;
-    struct mq_cron *cron = mq_alloc_zero(sizeof *cron + n);
+    struct mq_cron *cron = mq_alloc_zero(sizeof *cron + texts_of(def));
     if (!cron)
         return NULL;
     cron->def = *def;
     cron->hash = name_hash(def->name);
     cron->due_index = MQ_HEAP_NONE;
-    char *o = keep(cron->bytes, &cron->def.parents); /* first: it is made of 64-bit numbers */
+    char *o = keep(cron->bytes, &cron->def.push.parents); /* first: it is made of 64-bit numbers */
     o = keep(o, &cron->def.name);
     o = keep(o, &cron->def.queue);
     o = keep(o, &cron->def.schedule);
     o = keep(o, &cron->def.timezone);
-    o = keep(o, &cron->def.data);
-    keep(o, &cron->def.key);
+    o = keep(o, &cron->def.push.data);
+    keep(o, &cron->def.push.key);
     return cron;
 }
 
@@ -80,11 +90,11 @@ static struct mq_cron *cron_create(const struct mq_cron_def *def)
 static struct mq_cron_def def_of(const struct mq_record *r)
 {
     return (struct mq_cron_def){
-        .name = r->name, .queue = r->queue, .schedule = r->schedule, .timezone = r->timezone, .data = r->data, .key = r->key,
-        .parents = r->parents, .has_key = r->has_key, .skip_overlap = r->skip_overlap, .skip_misfire = r->skip_misfire,
-        .paused = r->paused, .priority = r->priority, .delay_ms = r->delay_ms, .ttl_ms = r->ttl_ms,
-        .timeout_ms = r->timeout_ms, .max_attempts = r->max_attempts, .backoff_ms = r->backoff_ms,
-        .max_backoff_ms = r->max_backoff_ms,
+        .name = r->name, .queue = r->queue, .schedule = r->schedule, .timezone = r->timezone, .skip_overlap = r->skip_overlap,
+        .skip_misfire = r->skip_misfire, .paused = r->paused,
+        .push = {.data = r->data, .key = r->key, .parents = r->parents, .has_key = r->has_key, .priority = r->priority,
+                 .delay_ms = r->delay_ms, .ttl_ms = r->ttl_ms, .timeout_ms = r->timeout_ms, .max_attempts = r->max_attempts,
+                 .backoff_ms = r->backoff_ms, .max_backoff_ms = r->max_backoff_ms},
     };
 }
 
@@ -180,25 +190,26 @@ static int emit(struct mq_engine *engine, struct mq_record *record, uint64_t que
 
 static struct mq_record set_record(const struct mq_cron_def *def, int64_t next_run_ms, int64_t now_ms)
 {
+    const struct mq_push *push = &def->push;
     struct mq_record record = about(def, MQ_REC_CRON_SET, now_ms);
     record.queue = def->queue;
     record.schedule = def->schedule;
     record.timezone = def->timezone;
-    record.data = def->data;
-    record.key = def->key;
-    record.parents = def->parents;
-    record.has_key = def->has_key;
     record.skip_overlap = def->skip_overlap;
     record.skip_misfire = def->skip_misfire;
     record.paused = def->paused;
-    record.priority = def->priority;
-    record.delay_ms = def->delay_ms;
-    record.ttl_ms = def->ttl_ms;
-    record.timeout_ms = def->timeout_ms;
-    record.max_attempts = def->max_attempts;
-    record.backoff_ms = def->backoff_ms;
-    record.max_backoff_ms = def->max_backoff_ms;
     record.run_at_ms = next_run_ms;
+    record.data = push->data;
+    record.key = push->key;
+    record.parents = push->parents;
+    record.has_key = push->has_key;
+    record.priority = push->priority;
+    record.delay_ms = push->delay_ms;
+    record.ttl_ms = push->ttl_ms;
+    record.timeout_ms = push->timeout_ms;
+    record.max_attempts = push->max_attempts;
+    record.backoff_ms = push->backoff_ms;
+    record.max_backoff_ms = push->max_backoff_ms;
     return record;
 }
 
@@ -207,11 +218,10 @@ struct mq_record mq_cron_record(const struct mq_cron *cron) { return set_record(
 int mq_cron_set(struct mq_engine *engine, const struct mq_cron_def *def, int64_t next_run_ms, int64_t now_ms)
 {
     struct mq_record record = set_record(def, next_run_ms, now_ms);
-    size_t text_n = def->name.n + def->queue.n + def->schedule.n + def->timezone.n + def->data.n + def->key.n + def->parents.n;
     record.cron_hint = reserve_one(&engine->crons) == 0 ? cron_create(def) : NULL;
     if (!record.cron_hint)
         return MQ_NO_MEMORY;
-    int status = emit(engine, &record, name_hash(def->queue), text_n, now_ms);
+    int status = emit(engine, &record, name_hash(def->queue), texts_of(def), now_ms);
     if (status < 0)
         mq_free(record.cron_hint);
     mq_crons_publish(engine);
@@ -226,15 +236,6 @@ int mq_cron_delete(struct mq_engine *engine, struct mq_cron *cron, int64_t now_m
     return status;
 }
 
-static struct mq_push push_of(const struct mq_cron_def *def)
-{
-    return (struct mq_push){
-        .data = def->data, .key = def->key, .parents = def->parents, .has_key = def->has_key, .priority = def->priority,
-        .delay_ms = def->delay_ms, .ttl_ms = def->ttl_ms, .timeout_ms = def->timeout_ms, .max_attempts = def->max_attempts,
-        .backoff_ms = def->backoff_ms, .max_backoff_ms = def->max_backoff_ms,
-    };
-}
-
 static bool still_runs(struct mq_shard *shard, const struct mq_cron *cron)
 {
     uint64_t id = cron->last_job;
@@ -246,7 +247,7 @@ static bool still_runs(struct mq_shard *shard, const struct mq_cron *cron)
 static int push_job(struct mq_shard *shard, struct mq_cron *cron, bool may_skip, int64_t slot_ms, int64_t now_ms, uint64_t *id)
 {
     struct mq_slot *slot = mq_shard_slot(shard, name_hash(cron->def.queue));
-    struct mq_push push = push_of(&cron->def);
+    struct mq_push push = cron->def.push;
     push.slot_ms = slot_ms;
     if (may_skip && cron->def.skip_overlap && still_runs(shard, cron))
         return MQ_DONE;
@@ -266,8 +267,7 @@ int mq_cron_fire(struct mq_engine *engine, struct mq_cron *cron, bool push, bool
     int status = MQ_DONE;
     int64_t now = mq_shard_lock(shard, now_ms);
     /* room for both records first: the job must not be there without its cron having moved on */
-    size_t text_n = cron->def.queue.n + cron->def.data.n + cron->def.key.n + cron->def.parents.n + cron->def.name.n;
-    if (shard->log->wants_records && mq_frame_reserve(&shard->frame, 2 * MQ_FRAME_RECORD_MAX + text_n) < 0)
+    if (shard->log->wants_records && mq_frame_reserve(&shard->frame, 2 * MQ_FRAME_RECORD_MAX + texts_of(&cron->def)) < 0)
         status = MQ_NO_MEMORY;
     if (status == MQ_DONE && push)
         status = push_job(shard, cron, may_skip, slot_ms, now, &id);

@@ -11,17 +11,14 @@
 
 #include "base/heap.h"
 #include "base/map.h"
+#include "queue/decide.h"
 #include "queue/engine.h"
-
-struct mq_push;
 
 /* What a client defines. Slices borrow, but for those of a struct mq_cron. */
 struct mq_cron_def {
     mq_slice name, queue, schedule, timezone;
-    mq_slice data, key, parents; /* of the jobs it pushes, as the rest below */
-    bool has_key, skip_overlap, skip_misfire, paused;
-    int32_t priority;
-    uint64_t delay_ms, ttl_ms, timeout_ms, max_attempts, backoff_ms, max_backoff_ms;
+    struct mq_push push; /* each job; slot_ms unused */
+    bool skip_overlap, skip_misfire, paused;
 };
 
 struct mq_cron {

@@ -238,9 +238,9 @@ static void dump_crons(FILE *out, const struct mq_crons *crons)
         const struct mq_cron_def *def = &all[i]->def;
         fprintf(out, "cron %.*s in %.*s %.*s %.*s data %.*s next %" PRId64 " last %" PRId64 " job %" PRIu64 "%s%s%s priority %d %" PRIu64 "\n",
                 (int)def->name.n, def->name.p, (int)def->queue.n, def->queue.p, (int)def->schedule.n, def->schedule.p,
-                (int)def->timezone.n, def->timezone.p, (int)def->data.n, def->data.p, all[i]->next_run_ms, all[i]->last_run_ms,
-                all[i]->last_job, def->paused ? " paused" : "", def->skip_overlap ? " skip" : "", def->has_key ? " key" : "",
-                def->priority, def->delay_ms);
+                (int)def->timezone.n, def->timezone.p, (int)def->push.data.n, def->push.data.p, all[i]->next_run_ms, all[i]->last_run_ms,
+                all[i]->last_job, def->paused ? " paused" : "", def->skip_overlap ? " skip" : "", def->push.has_key ? " key" : "",
+                def->push.priority, def->push.delay_ms);
     }
     free(all);
 }
