@@ -61,6 +61,7 @@ cdef extern from "mqfast.h" nogil:
     mq_net *mq_net_create(mq_engine *engine, unsigned reactors)
     void mq_net_free(mq_net *net)
     int mq_net_listen(mq_net *net, int fd)
+    int mq_net_connect(mq_net *net)
     int mq_net_run(mq_net *net, unsigned index)
     void mq_net_stop(mq_net *net, int force)
     size_t mq_net_connections(const mq_net *net)

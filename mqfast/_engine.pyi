@@ -137,6 +137,13 @@ class Reactors:
         The reactors own the descriptor from here on and close it. Raises OSError.
         """
 
+    def connect(self) -> int:
+        """A connection from inside the process: the descriptor of a blocking stream socket, the caller's to close.
+
+        It is served like a client's, but needs no token. Closed at once when the reactors are stopping. From any
+        thread. Raises OSError.
+        """
+
     def run(self, index: int) -> None:
         """Serve as reactor number index (from 0) on the calling thread until stop(). Raises OSError if it fails."""
 

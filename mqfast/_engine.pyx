@@ -255,6 +255,15 @@ cdef class Reactors:
         if status < 0:
             raise os_error(-status)
 
+    def connect(self):
+        cdef mq_net *c = self.opened()
+        cdef int fd
+        with nogil:
+            fd = mq_net_connect(c)
+        if fd < 0:
+            raise os_error(-fd)
+        return fd
+
     def run(self, unsigned index):
         cdef mq_net *c = self.opened()
         cdef int status

@@ -120,6 +120,9 @@ mq_net *mq_net_create(mq_engine *engine, unsigned reactors);
 void mq_net_free(mq_net *net);
 /* A bound, listening, non-blocking stream socket; the net owns it on success. Before the first run only. 0 or -errno. */
 int mq_net_listen(mq_net *net, int fd);
+/* A connection from inside the process: the other end (a blocking stream socket, the caller's to close) is served like an
+ * accepted one, but needs no token. It is closed at once when the net is stopping. From any thread. A descriptor or -errno. */
+int mq_net_connect(mq_net *net);
 /* Serves as reactor `index` on this thread until stopped. 0, or -errno if the reactor cannot go on. */
 int mq_net_run(mq_net *net, unsigned index);
 /* From any thread or signal handler. Without force: parked pulls are answered, output is flushed for at most 1 s. */

@@ -293,7 +293,7 @@ static void arrive(struct mq_letter *letter)
         mq_conn_close(conn);
 }
 
-int mq_conn_hand_over(struct mq_reactor *to, struct mq_reactor *from, int fd)
+int mq_conn_hand_over(struct mq_reactor *to, struct mq_reactor *from, int fd, bool trusted)
 {
     struct mq_conn *conn = mq_alloc_zero(sizeof *conn);
     if (!conn)
@@ -302,7 +302,7 @@ int mq_conn_hand_over(struct mq_reactor *to, struct mq_reactor *from, int fd)
     conn->source.ready = conn_ready;
     conn->fd = fd;
     conn->reactor = to;
-    conn->session.authenticated = to->engine->config.auth_token_n == 0;
+    conn->session.authenticated = trusted || to->engine->config.auth_token_n == 0;
     mq_parked_session_init(&conn->session);
     mq_subscriber_session_init(&conn->session);
     mq_list_init(&conn->node);

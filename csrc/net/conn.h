@@ -34,8 +34,9 @@ struct mq_conn {
     bool stuck;               /* nothing is read until the output, or what is held back, has drained */
 };
 
-/* Gives a new socket to a reactor, from the accepting reactor's thread. 0 or -1: no memory. */
-int mq_conn_hand_over(struct mq_reactor *to, struct mq_reactor *from, int fd);
+/* Gives a new socket to a reactor, from the thread of reactor `from` (NULL: from another one). A trusted one need not
+ * authenticate. 0 or -1: no memory. */
+int mq_conn_hand_over(struct mq_reactor *to, struct mq_reactor *from, int fd, bool trusted);
 
 static inline struct mq_conn *mq_conn_of(struct mq_session *session) { return mq_list_entry(session, struct mq_conn, session); }
 

@@ -4,6 +4,7 @@
 #include "net/conn.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -16,6 +17,12 @@ static void pause_accepting(struct mq_reactor *reactor)
     reactor->pause_accept = true;
     reactor->accept_at_ms = reactor->now_ms + ACCEPT_PAUSE_MS;
     mq_listeners_watch(reactor, false);
+}
+
+static struct mq_reactor *next_reactor(struct mq_net *net)
+{
+    unsigned turn = atomic_fetch_add_explicit(&net->next, 1, memory_order_relaxed);
+    return &net->reactors[turn % net->reactor_n];
 }
 
 static void accept_ready(struct mq_source *source, struct mq_reactor *reactor, unsigned events)
@@ -32,8 +39,7 @@ static void accept_ready(struct mq_source *source, struct mq_reactor *reactor, u
                 continue;
             return;
         }
-        unsigned turn = atomic_fetch_add_explicit(&net->next, 1, memory_order_relaxed);
-        if (mq_conn_hand_over(&net->reactors[turn % net->reactor_n], reactor, fd) < 0) {
+        if (mq_conn_hand_over(next_reactor(net), reactor, fd, false) < 0) {
             close(fd);
             pause_accepting(reactor);
             return;
@@ -59,6 +65,20 @@ int mq_net_listen(struct mq_net *net, int fd)
     *listener = (struct mq_listener){.source = {accept_ready}, .next = net->listeners, .fd = fd};
     net->listeners = listener;
     return 0;
+}
+
+int mq_net_connect(struct mq_net *net)
+{
+    int pair[2];
+    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
+        return -errno;
+    int flags = fcntl(pair[1], F_GETFL);
+    if (flags < 0 || fcntl(pair[1], F_SETFL, flags | O_NONBLOCK) < 0 || mq_conn_hand_over(next_reactor(net), NULL, pair[1], true) < 0) {
+        close(pair[0]);
+        close(pair[1]);
+        return -ENOMEM;
+    }
+    return pair[0];
 }
 
 void mq_listeners_close(struct mq_net *net)

@@ -280,6 +280,35 @@ TEST(without_a_token_only_open_commands_are_served)
     done();
 }
 
+TEST(a_connection_from_inside_needs_no_token_and_ends_with_the_net)
+{
+    static const char *const tokens[] = {"secret"};
+    struct mq_config config = engine_config();
+    config.auth_tokens = tokens;
+    config.auth_token_n = 1;
+    setup_with(&config);
+    struct client inside = {.fd = mq_net_connect(s.net)}, late = {.fd = -1};
+    CHECK(inside.fd >= 0);
+    client_say(&inside, "{\"cmd\":\"PULL\",\"queue\":\"q\",\"timeout\":60000}");
+    CHECK(answer_is(client_ask(&c, "{\"cmd\":\"LISTQUEUES\"}"), "code", "\"auth_required\""));
+    struct client pusher = {.fd = mq_net_connect(s.net)};
+    CHECK(answer_is(client_ask(&pusher, "{\"cmd\":\"PUSH\",\"queue\":\"q\",\"data\":1}"), "ok", "true"));
+    CHECK(answer_is(client_hear(&inside), "job.data", "1"));
+    client_close(&pusher);
+    WAIT_UNTIL(mq_net_connections(s.net) == 3);
+    CHECK(answer_is(client_ask(&inside, "{\"cmd\":\"PING\"}"), "pong", "true"));
+    mq_net_stop(s.net, 0);
+    CHECK(client_at_end(&inside));
+    server_join(&s);
+    late.fd = mq_net_connect(s.net);
+    client_close(&inside);
+    client_close(&c);
+    client_close(&other);
+    server_end(&s);
+    CHECK(client_at_end(&late));
+    client_close(&late);
+}
+
 /* --- random abuse --- */
 
 TEST(mutated_lines_get_one_answer_each_in_order)
