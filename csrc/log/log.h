@@ -32,13 +32,12 @@ typedef int mq_log_records(void *state, mq_log_visit *put, void *context);
 struct mq_log_snapshots {
     /* Has so much been logged since the last snapshot that another is worth it? live_bytes: of the state. */
     bool (*wanted)(const struct mq_log *log, uint64_t live_bytes);
-    /* Stops appending, for the moment of a fork; the number of the last frame. */
+    /* Stops appending, for the moment of a fork; the number of the last frame, with which a segment will end. */
     uint64_t (*freeze)(struct mq_log *log);
     void (*thaw)(struct mq_log *log);
-    /* In the child: writes the state as of frame `number`. 0 or -errno. */
+    /* In the child: gives up what the newest snapshot makes needless, if that is whole, then writes the state as of frame
+     * `number`. 0 or -errno. */
     int (*write)(struct mq_log *log, uint64_t number, mq_log_records *records, void *state);
-    /* In the parent, after the child has succeeded: gives up what the two newest snapshots make needless. 0 or -errno. */
-    int (*trim)(struct mq_log *log);
 };
 
 struct mq_log {

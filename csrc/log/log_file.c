@@ -66,7 +66,7 @@ static int64_t file_append(struct mq_log *log, unsigned shard, const struct mq_f
     head.chain = file->chain;
     mq_frame_head_put(&head, room);
     memcpy(room + MQ_FRAME_HEAD, body.p, body.n);
-    file->chain = mq_frame_chain(file->chain, room, body);
+    file->chain = mq_frame_chain(file->chain, room);
     mq_ring_commit(&file->pending, MQ_FRAME_HEAD + body.n);
     atomic_fetch_add_explicit(&file->since_snapshot, MQ_FRAME_HEAD + body.n, memory_order_relaxed);
     mq_mutex_unlock(&file->mutex);
@@ -155,11 +155,13 @@ static int sync_segment(struct mq_log_file *file)
     return 0;
 }
 
-/* A new file before this group, if the present one is long enough. */
+/* A new file before these bytes, if the present one is long enough, or ends with what a snapshot holds. */
 static int rotate(struct mq_log_file *file, size_t n, uint64_t first)
 {
     int status = 0;
-    if (file->segment_fd >= 0 && file->segment_n && file->segment_n + n > file->config.segment_bytes) {
+    uint64_t cut = atomic_load(&file->last_in_snapshot);
+    bool whole = file->segment_n + n > file->config.segment_bytes || (file->segment_first <= cut && first > cut);
+    if (file->segment_fd >= 0 && file->segment_n && whole) {
         if ((status = sync_segment(file)) < 0)
             return status;
         close(file->segment_fd);
@@ -175,24 +177,40 @@ static int rotate(struct mq_log_file *file, size_t n, uint64_t first)
     return status;
 }
 
+/* The frames at the front that belong in one segment: to the end, or to the last one that a snapshot holds. */
+static mq_slice one_segment(struct mq_log_file *file, mq_slice bytes, uint64_t *first)
+{
+    struct mq_frame_head head;
+    uint64_t cut = atomic_load(&file->last_in_snapshot);
+    MQ_ASSERT(mq_frame_head_get(bytes.p, &head));
+    *first = head.number;
+    if (MQ_LIKELY(head.number > cut))
+        return bytes;
+    size_t n = 0;
+    for (; n < bytes.n && mq_frame_head_get(bytes.p + n, &head) && head.number <= cut;)
+        n += MQ_FRAME_HEAD + head.body_n;
+    return mq_slice_of(bytes.p, n);
+}
+
 /* Writes what was appended since the last time, and commits it. */
 static int write_group(struct mq_log_file *file, uint64_t last)
 {
-    mq_slice bytes = mq_ring_peek(&file->writing);
-    struct mq_frame_head head;
-    MQ_ASSERT(mq_frame_head_get(bytes.p, &head));
-    int status = rotate(file, bytes.n, head.number);
-    if (status < 0)
-        return status;
-    allocate(file, bytes.n);
-    if ((status = write_some(file, bytes)) < 0)
-        return status;
+    int status = 0;
+    while (mq_ring_used(&file->writing)) {
+        uint64_t first;
+        mq_slice bytes = one_segment(file, mq_ring_peek(&file->writing), &first);
+        if ((status = rotate(file, bytes.n, first)) < 0)
+            return status;
+        allocate(file, bytes.n);
+        if ((status = write_some(file, bytes)) < 0)
+            return status;
+        mq_ring_consume(&file->writing, bytes.n);
+    }
     if (file->config.fsync == MQ_FSYNC_ALWAYS && (status = sync_segment(file)) < 0)
         return status;
     atomic_store(&file->committed, last);
     if (file->log.on_commit)
         file->log.on_commit(file->log.on_commit_context);
-    mq_ring_consume(&file->writing, bytes.n);
     return 0;
 }
 

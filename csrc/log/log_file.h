@@ -32,6 +32,7 @@ struct mq_log_file {
     uint64_t cut;           /* bytes of a torn tail */
     char why[512];
     _Atomic uint64_t since_snapshot; /* bytes appended */
+    _Atomic uint64_t last_in_snapshot; /* a segment ends with this frame, so that it can go when the snapshot is there; 0 = none */
     bool replayed;          /* what is there was read: appending may begin */
 };
 

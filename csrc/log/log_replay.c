@@ -46,7 +46,7 @@ bool mq_frame_read(struct mq_frame_cursor *cursor, mq_slice bytes, uint64_t at, 
     if (head->number != cursor->number + 1 || (!cursor->free && (head->chain != cursor->chain || head->epoch < cursor->epoch)))
         return false;
     *cursor = (struct mq_frame_cursor){.number = head->number, .epoch = head->epoch, .time_ms = head->time_ms,
-                                       .chain = mq_frame_chain(head->chain, p, *body)};
+                                       .chain = mq_frame_chain(head->chain, p)};
     return true;
 }
 

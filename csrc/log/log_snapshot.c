@@ -1,6 +1,7 @@
 /* Snapshots: the state as records in one file, named by the last frame it holds; two are kept, and the log from the older one on.
  *
- * A file is made as `.tmp`, synced, and renamed. Its frames are those of the log, numbered from 1; an empty one ends it, so that
+ * With the thresholds below and segments that end where snapshots begin, the folder takes at most three times what a snapshot does
+ * and 128 MiB, for ever. A file is made as `.tmp`, synced, and renamed. Its frames are those of the log, numbered from 1; an empty one ends it, so that
  * a file without its end is no snapshot.
  */
 #include "base/check.h"
@@ -56,6 +57,62 @@ static int list_snapshots(int folder_fd, uint64_t numbers[SNAPSHOTS_MAX])
     return n;
 }
 
+/* --- reading --- */
+
+/* Goes through a snapshot; visit NULL: only to see whether it is whole. 0 or -EBADMSG. */
+static int read_snapshot(mq_slice bytes, mq_log_visit *visit, void *context)
+{
+    struct mq_frame_cursor cursor = {0};
+    struct mq_frame_head head = {0};
+    mq_slice body;
+    const char *what;
+    bool ended = false;
+    cursor.free = true;
+    for (uint64_t at = 0; at < bytes.n; at += MQ_FRAME_HEAD + body.n) {
+        if (ended || !mq_frame_read(&cursor, bytes, at, &head, &body, &what))
+            return -EBADMSG;
+        ended = head.shard == END_SHARD;
+        int status = visit ? mq_frame_visit(body, head.records, visit, context) : 0;
+        if (status < 0)
+            return status;
+    }
+    return ended ? 0 : -EBADMSG;
+}
+
+/* Opens it and sees whether it is whole. 0, with the bytes in memory to be unmapped; or negative. */
+static int open_whole(const struct mq_log_file *file, uint64_t number, mq_slice *bytes)
+{
+    char name[NAME_BYTES];
+    snapshot_name(number, "", name);
+    int fd = openat(file->folder_fd, name, O_RDONLY | O_CLOEXEC), status = fd < 0 ? -errno : mq_file_map(fd, bytes);
+    if (fd >= 0)
+        close(fd);
+    if (status == 0 && (status = read_snapshot(*bytes, NULL, NULL)) < 0)
+        mq_file_unmap(*bytes);
+    return status;
+}
+
+int mq_log_file_load_snapshot(struct mq_log_file *file, mq_log_visit *visit, void *context, uint64_t *number)
+{
+    uint64_t numbers[SNAPSHOTS_MAX];
+    int n = list_snapshots(file->folder_fd, numbers), status = 0;
+    *number = 0;
+    if (n < 0)
+        return mq_log_file_why(file, n, "the folder %s cannot be read: %s", file->config.folder, strerror(-n));
+    for (int i = 0; i < n && !*number; i++) { /* an older one and more of the log give the same state */
+        mq_slice bytes;
+        if (open_whole(file, numbers[i], &bytes) < 0)
+            continue;
+        *number = numbers[i];
+        status = read_snapshot(bytes, visit, context);
+        if (status < 0)
+            mq_log_file_why(file, status, "%s/%020" PRIu64 ".snap cannot be read by this version: use the version that wrote it", file->config.folder,
+                            numbers[i]);
+        mq_file_unmap(bytes);
+    }
+    return status;
+}
+
 /* --- writing, in the child --- */
 
 struct writing {
@@ -87,7 +144,7 @@ static int write_frame(struct writing *w, uint16_t shard)
     mq_frame_head_put(&(struct mq_frame_head){.shard = shard, .records = w->frame.records, .epoch = w->file->epoch, .number = ++w->number,
                                               .time_ms = w->file->time_ms, .body_n = (uint32_t)body.n,
                                               .body_crc = mq_crc32c(0, body.p, body.n), .chain = w->chain}, head);
-    w->chain = mq_frame_chain(w->chain, head, body);
+    w->chain = mq_frame_chain(w->chain, head);
     int status = write_all(w->fd, head, sizeof head);
     if (status == 0)
         status = write_all(w->fd, body.p, body.n);
@@ -102,18 +159,51 @@ static int put_record(void *context, const struct mq_record *record)
     return mq_ring_used(&w->frame.bytes) >= GROUP_BYTES ? write_frame(w, 0) : 0;
 }
 
+/* Before another snapshot is made, what the newest makes needless goes: there are never three, and no more log than two of them
+ * need. The newest is read through first: if it were spoiled, the older one and its log would still be the state. */
+static int give_up_older(struct mq_log_file *file)
+{
+    uint64_t numbers[SNAPSHOTS_MAX], *firsts;
+    char name[NAME_BYTES];
+    mq_slice bytes;
+    int n = list_snapshots(file->folder_fd, numbers);
+    if (n <= 0)
+        return n;
+    int whole = 0;
+    while (whole < n && open_whole(file, numbers[whole], &bytes) < 0)
+        whole++;
+    if (whole == n)
+        return 0; /* all of the log is needed */
+    mq_file_unmap(bytes);
+    for (int i = 0; i < n; i++) {
+        snapshot_name(numbers[i], "", name);
+        if (i != whole)
+            unlinkat(file->folder_fd, name, 0);
+    }
+    int segments = mq_segment_list(file->folder_fd, &firsts);
+    for (int i = 0; i + 1 < segments && firsts[i + 1] <= numbers[whole] + 1; i++) {
+        mq_segment_name(firsts[i], name);
+        unlinkat(file->folder_fd, name, 0);
+    }
+    mq_free(firsts);
+    return segments < 0 ? segments : 0;
+}
+
 static int snapshot_write(struct mq_log *log, uint64_t number, mq_log_records *records, void *state)
 {
     struct mq_log_file *file = mq_log_file_of(log);
     struct writing w = {.file = file};
     char made[NAME_BYTES], name[NAME_BYTES];
+    int status = give_up_older(file);
+    if (status < 0)
+        return status;
     snapshot_name(number, ".tmp", made);
     snapshot_name(number, "", name);
     w.fd = openat(file->folder_fd, made, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
     if (w.fd < 0)
         return -errno;
     mq_frame_init(&w.frame);
-    int status = records(state, put_record, &w);
+    status = records(state, put_record, &w);
     if (status == 0 && w.frame.records)
         status = write_frame(&w, 0);
     if (status == 0)
@@ -131,64 +221,12 @@ static int snapshot_write(struct mq_log *log, uint64_t number, mq_log_records *r
     return status;
 }
 
-/* --- loading --- */
-
-/* Goes through a snapshot; visit NULL: only to see whether it is whole. 0 or -EBADMSG. */
-static int read_snapshot(mq_slice bytes, mq_log_visit *visit, void *context)
-{
-    struct mq_frame_cursor cursor = {0};
-    struct mq_frame_head head = {0};
-    mq_slice body;
-    const char *what;
-    bool ended = false;
-    cursor.free = true;
-    for (uint64_t at = 0; at < bytes.n; at += MQ_FRAME_HEAD + body.n) {
-        if (ended || !mq_frame_read(&cursor, bytes, at, &head, &body, &what))
-            return -EBADMSG;
-        ended = head.shard == END_SHARD;
-        int status = visit ? mq_frame_visit(body, head.records, visit, context) : 0;
-        if (status < 0)
-            return status;
-    }
-    return ended ? 0 : -EBADMSG;
-}
-
-int mq_log_file_load_snapshot(struct mq_log_file *file, mq_log_visit *visit, void *context, uint64_t *number)
-{
-    uint64_t numbers[SNAPSHOTS_MAX];
-    int n = list_snapshots(file->folder_fd, numbers);
-    *number = 0;
-    if (n < 0)
-        return mq_log_file_why(file, n, "the folder %s cannot be read: %s", file->config.folder, strerror(-n));
-    for (int i = 0; i < n; i++) { /* an older one and more of the log give the same state */
-        char name[NAME_BYTES];
-        mq_slice bytes = {NULL, 0};
-        snapshot_name(numbers[i], "", name);
-        int fd = openat(file->folder_fd, name, O_RDONLY | O_CLOEXEC), status = fd < 0 ? -errno : mq_file_map(fd, &bytes);
-        if (status == 0 && (status = read_snapshot(bytes, NULL, NULL)) == 0) {
-            *number = numbers[i];
-            status = read_snapshot(bytes, visit, context);
-            if (status < 0)
-                mq_log_file_why(file, status, "%s/%s cannot be read by this version: use the version that wrote it", file->config.folder, name);
-            n = 0;
-        } else {
-            status = 0;
-        }
-        mq_file_unmap(bytes);
-        if (fd >= 0)
-            close(fd);
-        if (status < 0)
-            return status;
-    }
-    return 0;
-}
-
 /* --- in the parent --- */
 
 static bool snapshot_wanted(const struct mq_log *log, uint64_t live_bytes)
 {
     uint64_t logged = atomic_load_explicit(&mq_log_file_of(log)->since_snapshot, memory_order_relaxed);
-    return logged > LEAST_BYTES && logged > live_bytes;
+    return logged > LEAST_BYTES && logged > live_bytes / 2;
 }
 
 static uint64_t snapshot_freeze(struct mq_log *log)
@@ -196,30 +234,10 @@ static uint64_t snapshot_freeze(struct mq_log *log)
     struct mq_log_file *file = mq_log_file_of(log);
     mq_mutex_lock(&file->mutex);
     atomic_store(&file->since_snapshot, 0);
+    atomic_store(&file->last_in_snapshot, file->number);
     return file->number;
 }
 
 static void snapshot_thaw(struct mq_log *log) { mq_mutex_unlock(&mq_log_file_of(log)->mutex); }
 
-static int snapshot_trim(struct mq_log *log)
-{
-    struct mq_log_file *file = mq_log_file_of(log);
-    uint64_t numbers[SNAPSHOTS_MAX], *firsts;
-    char name[NAME_BYTES];
-    int n = list_snapshots(file->folder_fd, numbers);
-    if (n < 2) /* until there are two, all of the log is kept */
-        return n < 0 ? n : 0;
-    for (int i = 2; i < n; i++) {
-        snapshot_name(numbers[i], "", name);
-        unlinkat(file->folder_fd, name, 0);
-    }
-    int segments = mq_segment_list(file->folder_fd, &firsts);
-    for (int i = 0; i + 1 < segments && firsts[i + 1] <= numbers[1] + 1; i++) {
-        mq_segment_name(firsts[i], name);
-        unlinkat(file->folder_fd, name, 0);
-    }
-    mq_free(firsts);
-    return segments < 0 ? segments : fsync(file->folder_fd) < 0 ? -errno : 0;
-}
-
-const struct mq_log_snapshots mq_log_file_snapshots = {snapshot_wanted, snapshot_freeze, snapshot_thaw, snapshot_write, snapshot_trim};
+const struct mq_log_snapshots mq_log_file_snapshots = {snapshot_wanted, snapshot_freeze, snapshot_thaw, snapshot_write};

@@ -51,10 +51,7 @@ bool mq_frame_head_get(const char in[MQ_FRAME_HEAD], struct mq_frame_head *head)
     return head->body_n <= MQ_FRAME_BODY_MAX;
 }
 
-uint32_t mq_frame_chain(uint32_t chain, const char head[MQ_FRAME_HEAD], mq_slice body)
-{
-    return mq_crc32c(mq_crc32c(chain, head, MQ_FRAME_HEAD), body.p, body.n);
-}
+uint32_t mq_frame_chain(uint32_t chain, const char head[MQ_FRAME_HEAD]) { return mq_crc32c(chain, head, MQ_FRAME_HEAD); }
 
 void mq_segment_name(uint64_t first, char out[MQ_SEGMENT_NAME])
 {

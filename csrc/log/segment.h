@@ -2,10 +2,11 @@
  *
  *   0 magic "MQF1"   4 u16 version   6 u16 flags (0)   8 u16 shard   10 u16 writer (0)   12 u32 records
  *   16 u64 epoch: how often the log was opened   24 u64 number of the frame, from 1   32 i64 time of the log, ms since the epoch
- *   40 u32 bytes of the body   44 u32 CRC-32C of the body   48 u32 chain: CRC-32C of all frames before   52 8 bytes of 0
+ *   40 u32 bytes of the body   44 u32 CRC-32C of the body   48 u32 chain: CRC-32C of all headers before   52 8 bytes of 0
  *   60 u32 CRC-32C of the 60 bytes before
  *
- * All little-endian. The chain goes over headers and bodies, so that a frame that was left out or put elsewhere is noticed.
+ * All little-endian. The chain goes over the headers, which hold the sums of the bodies, so that a frame that was left out or put
+ * elsewhere is noticed.
  */
 #ifndef MQ_SEGMENT_H
 #define MQ_SEGMENT_H
@@ -32,7 +33,7 @@ void mq_frame_head_put(const struct mq_frame_head *head, char out[MQ_FRAME_HEAD]
 /* False if these 64 bytes are no header, or one that was damaged. */
 bool mq_frame_head_get(const char in[MQ_FRAME_HEAD], struct mq_frame_head *head);
 /* The chain after a frame. */
-uint32_t mq_frame_chain(uint32_t chain, const char head[MQ_FRAME_HEAD], mq_slice body);
+uint32_t mq_frame_chain(uint32_t chain, const char head[MQ_FRAME_HEAD]);
 
 void mq_segment_name(uint64_t first, char out[MQ_SEGMENT_NAME]);
 /* False if it is not the name of a segment. */

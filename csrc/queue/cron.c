@@ -179,7 +179,7 @@ static int emit(struct mq_engine *engine, struct mq_record *record, uint64_t que
 {
     struct mq_shard *shard = mq_engine_shard(engine, queue_hash);
     record->at_ms = mq_shard_lock(shard, now_ms);
-    int status = shard->log->wants_records && mq_frame_reserve(&shard->frame, text_n) < 0 ? MQ_NO_MEMORY : MQ_DONE;
+    int status = mq_shard_reserve_record_locked(shard, text_n) < 0 ? MQ_NO_MEMORY : MQ_DONE;
     if (atomic_load_explicit(&shard->log->full, memory_order_relaxed))
         status = MQ_NO_ROOM;
     if (status == MQ_DONE)
@@ -267,7 +267,7 @@ int mq_cron_fire(struct mq_engine *engine, struct mq_cron *cron, bool push, bool
     int status = MQ_DONE;
     int64_t now = mq_shard_lock(shard, now_ms);
     /* room for both records first: the job must not be there without its cron having moved on */
-    if (shard->log->wants_records && mq_frame_reserve(&shard->frame, 2 * MQ_FRAME_RECORD_MAX + texts_of(&cron->def)) < 0)
+    if (mq_shard_reserve_record_locked(shard, 2 * MQ_FRAME_RECORD_MAX + texts_of(&cron->def)) < 0)
         status = MQ_NO_MEMORY;
     if (status == MQ_DONE && push)
         status = push_job(shard, cron, may_skip, slot_ms, now, &id);

@@ -16,9 +16,7 @@ static int no_room(const struct mq_shard *shard)
 /* Room for a record that must not wait for the disk: deliveries and losses, which a restart undoes anyway. */
 static int reserve_frame_anyway(struct mq_shard *shard, size_t text_n)
 {
-    if (!shard->log->wants_records)
-        return MQ_DONE;
-    return mq_frame_reserve(&shard->frame, text_n) < 0 ? MQ_NO_MEMORY : MQ_DONE;
+    return mq_shard_reserve_record_locked(shard, text_n) < 0 ? MQ_NO_MEMORY : MQ_DONE;
 }
 
 static int reserve_frame(struct mq_shard *shard, size_t text_n)

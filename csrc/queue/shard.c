@@ -4,6 +4,8 @@
 #include "base/hash.h"
 #include "queue/decide.h"
 
+#define FRAME_BYTES (1u << 20) /* a frame that has come so far takes no further decision */
+
 void mq_shard_init(struct mq_shard *shard, unsigned number, uint64_t seed, const struct mq_shard_world *world)
 {
     memset(shard, 0, sizeof *shard);
@@ -124,14 +126,28 @@ int64_t mq_shard_lock(struct mq_shard *shard, int64_t now_ms)
     return shard->now_ms;
 }
 
+/* What was decided so far goes to the log, and counts as a whole or not at all. */
+static void seal_frame(struct mq_shard *shard)
+{
+    int64_t number = shard->log->ops->append(shard->log, shard->number, &shard->frame);
+    MQ_ASSERT(number >= 0); /* a log that can fail says so before anything is decided */
+    shard->log_seq = (uint64_t)number;
+    mq_frame_clear(&shard->frame);
+}
+
+int mq_shard_reserve_record_locked(struct mq_shard *shard, size_t text_n)
+{
+    if (!shard->log->wants_records)
+        return 0;
+    if (MQ_UNLIKELY(mq_ring_used(&shard->frame.bytes) >= FRAME_BYTES))
+        seal_frame(shard);
+    return mq_frame_reserve(&shard->frame, text_n);
+}
+
 static uint64_t unlock(struct mq_shard *shard, bool wake)
 {
-    if (shard->frame.records) {
-        int64_t number = shard->log->ops->append(shard->log, shard->number, &shard->frame);
-        MQ_ASSERT(number >= 0); /* a log that can fail says so before anything is decided */
-        shard->log_seq = (uint64_t)number;
-        mq_frame_clear(&shard->frame);
-    }
+    if (shard->frame.records)
+        seal_frame(shard);
     while (MQ_UNLIKELY(!mq_list_empty(&shard->delivered))) {
         struct mq_waiter *waiter = mq_list_entry(mq_list_pop(&shard->delivered), struct mq_waiter, node);
         waiter->send(waiter, shard->log_seq);

@@ -116,6 +116,9 @@ static inline struct mq_slot *mq_shard_slot(struct mq_shard *shard, uint64_t has
     return &shard->slots[(hash_or_id % MQ_SLOTS) / MQ_SHARDS];
 }
 
+/* Before a decision: room for its record with this much text. A frame that has grown past 1 MiB is closed first, so a long batch is
+ * several frames, cut between decisions and never inside one. 0, or -1 when there is no memory. */
+int mq_shard_reserve_record_locked(struct mq_shard *shard, size_t text_n);
 /* Adds a record to the shard's frame, tells those who asked, applies it. */
 void mq_shard_emit_locked(struct mq_shard *shard, const struct mq_record *record);
 

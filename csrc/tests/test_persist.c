@@ -11,6 +11,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -203,6 +204,85 @@ TEST(snapshots_let_the_log_before_the_last_but_one_go)
     stop(&daemon);
     daemon = start(T0, MQ_SYNC_NONE);
     CHECK_HAS(run(daemon.engine, "{\"cmd\":\"STATS\"}"), "\"queued\":300");
+    stop(&daemon);
+    remove_folder();
+}
+
+static uint64_t folder_bytes, snapshot_bytes;
+
+static void measure(const char *path)
+{
+    struct stat stat_of;
+    if (stat(path, &stat_of) < 0)
+        return;
+    folder_bytes += (uint64_t)stat_of.st_blocks * 512;
+    if (strstr(path, ".snap") && (uint64_t)stat_of.st_size > snapshot_bytes)
+        snapshot_bytes = (uint64_t)stat_of.st_size;
+}
+
+/* A queue that works for ever, an old delayed job in the way, and `live` jobs that stay. */
+static void check_disk_use(int live, int rounds)
+{
+    enum { BYTES = 256 << 10 };
+    static char push[BYTES + 100], keep[BYTES + 100];
+    struct daemon daemon = start(T0, MQ_SYNC_NONE);
+    size_t push_n = (size_t)sprintf(push, "{\"cmd\":\"PUSH\",\"queue\":\"q\",\"data\":\"%0*d\"}", BYTES, 0);
+    size_t keep_n = (size_t)sprintf(keep, "{\"cmd\":\"PUSH\",\"queue\":\"live\",\"data\":\"%0*d\"}", BYTES, 0);
+    run_ok(daemon.engine, "{\"cmd\":\"PUSH\",\"queue\":\"old\",\"data\":0,\"delay\":31536000000}");
+    for (int i = 0; i < live; i++)
+        CHECK_HAS(run_bytes(daemon.engine, keep, keep_n), "\"ok\":true");
+    unsigned made = 0;
+    for (int i = 0; i < rounds; i++) {
+        int64_t id = answer_number(run_bytes(daemon.engine, push, push_n), "id");
+        run_ok(daemon.engine, "{\"cmd\":\"PULL\",\"queue\":\"q\",\"timeout\":0}");
+        run_ok(daemon.engine, "{\"cmd\":\"ACK\",\"id\":%" PRId64 "}", id);
+        if (mq_persist_wants_snapshot(daemon.engine)) {
+            CHECK_INT(mq_engine_snapshot(daemon.engine), 0);
+            made++;
+        }
+        folder_bytes = snapshot_bytes = 0;
+        files(measure);
+        uint64_t live_bytes = snapshot_bytes > (uint64_t)live * BYTES ? snapshot_bytes : (uint64_t)live * BYTES;
+        if (folder_bytes > 3 * live_bytes + (128 << 20))
+            test_fail(__FILE__, __LINE__, "round %d: %.1f MiB on the disk, %.1f live", i, (double)folder_bytes / (1 << 20), (double)live_bytes / (1 << 20));
+    }
+    CHECK(made >= 2);
+    stop(&daemon);
+    daemon = start(T0, MQ_SYNC_NONE);
+    char wanted[64];
+    snprintf(wanted, sizeof wanted, "\"queued\":%d,\"processing\":0,\"delayed\":1", live);
+    CHECK_HAS(run(daemon.engine, "{\"cmd\":\"STATS\"}"), wanted);
+    stop(&daemon);
+}
+
+TEST(disk_use_is_bounded_by_what_lives)
+{
+    new_folder();
+    check_disk_use(0, 600); /* 150 MiB pushed, acked and gone */
+    remove_folder();
+    new_folder();
+    check_disk_use(400, 800); /* 100 MiB stay */
+    remove_folder();
+}
+
+/* A batch longer than a frame may be is several frames, and all of it comes back. */
+TEST(a_long_batch_is_several_frames)
+{
+    enum { ITEMS = 3000, BYTES = 1000 };
+    static char line[ITEMS * (BYTES + 20) + 100];
+    char *o = line + sprintf(line, "{\"cmd\":\"PUSHB\",\"queue\":\"q\",\"jobs\":[");
+    for (int i = 0; i < ITEMS; i++)
+        o += sprintf(o, "%s{\"data\":\"%0*d\"}", i ? "," : "", BYTES, i);
+    strcpy(o, "]}");
+    new_folder();
+    struct daemon daemon = start(T0, MQ_SYNC_ALWAYS);
+    uint64_t before = daemon.engine->log->ops->committed(daemon.engine->log);
+    CHECK_HAS(run_bytes(daemon.engine, line, strlen(line)), "\"ok\":true");
+    uint64_t frames = daemon.engine->log->ops->committed(daemon.engine->log) - before;
+    CHECK(frames >= 3 && frames <= 5);
+    stop(&daemon);
+    daemon = start(T0, MQ_SYNC_ALWAYS);
+    CHECK_HAS(run(daemon.engine, "{\"cmd\":\"STATS\"}"), "\"queued\":3000,");
     stop(&daemon);
     remove_folder();
 }
