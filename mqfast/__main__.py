@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import click
 
 from mqfast import __version__
+from mqfast.cli.folder import check, repair_command
 from mqfast.errors import MqfastError
 from mqfast.settings import CONFIG, SETTINGS, help_text, load
 
@@ -32,14 +33,32 @@ def _serve(**flags: str | None) -> None:
     serve(settings, lambda line: print(line, flush=True))
 
 
-command = click.Command(
-    "mqfast",
-    callback=_serve,
-    help=DESCRIPTION,
-    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
-    params=[
+@click.pass_context
+def _serve_unless_told(context: click.Context, /, **flags: str | None) -> None:
+    if context.invoked_subcommand is None:
+        _serve(**flags)
+    elif any(value is not None for value in flags.values()):
+        raise click.UsageError(f"settings of the daemon come after the command: mqfast {context.invoked_subcommand} …")
+
+
+def _settings() -> list[click.Parameter]:
+    return [
         _option(CONFIG.flag, "config", CONFIG.kind.metavar, help_text(CONFIG), None),
         *(_option(s.flag, s.key, s.kind.metavar, help_text(s), s.kind.bare) for s in SETTINGS),
+    ]
+
+
+command = click.Group(
+    "mqfast",
+    callback=_serve_unless_told,
+    invoke_without_command=True,
+    help=DESCRIPTION,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    params=_settings(),
+    commands=[
+        click.Command("serve", callback=_serve, help="Serve: what mqfast does without a command.", params=_settings()),
+        check,
+        repair_command,
     ],
 )
 click.version_option(__version__, prog_name="mqfast", message="%(prog)s %(version)s")(command)

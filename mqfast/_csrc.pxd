@@ -58,6 +58,19 @@ cdef extern from "mqfast.h" nogil:
     int mq_engine_answer(mq_engine *engine, uint64_t token, const mq_verdict *verdict)
     int mq_engine_fire(mq_engine *engine, const char *name, size_t name_n, int64_t slot_ms, int64_t next_run_ms, int push)
 
+    struct mq_log_stretch:
+        uint64_t offset
+        uint64_t bytes
+        uint64_t first
+        uint64_t last
+        uint64_t records
+        uint32_t chain_before
+        uint32_t chain_after
+        int ends_snapshot
+
+    ctypedef void mq_log_visit_stretch(void *context, const mq_log_stretch *stretch) noexcept
+    int mq_log_scan(const char *path, uint64_t *size, mq_log_visit_stretch *visit, void *context)
+
     mq_net *mq_net_create(mq_engine *engine, unsigned reactors)
     void mq_net_free(mq_net *net)
     int mq_net_listen(mq_net *net, int fd)

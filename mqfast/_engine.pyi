@@ -162,6 +162,12 @@ class Reactors:
     def connections(self) -> int:
         """Open connections over all reactors."""
 
+def scan_log(path: str) -> tuple[int, list[tuple[int, int, int, int, int, int, int, bool]]]:
+    """What is good in a segment or snapshot: its size in bytes, and a row for each stretch of whole frames that follow
+    each other, in order: offset, bytes, first frame, last frame, records, chain before, chain after, and whether it
+    ends with the end of a snapshot. Raises OSError, and EngineError for another format.
+    """
+
 def tables() -> tuple[
     list[tuple[str, str, str, int, int, str]],
     list[tuple[str, str, tuple[str, ...], tuple[str, ...], str, str, str, str]],

@@ -4,7 +4,7 @@
 import json
 import os
 
-from libc.errno cimport errno
+from libc.errno cimport EPROTONOSUPPORT, errno
 from libc.stdint cimport INT64_MAX, UINT32_MAX, UINT64_MAX
 from libc.stdlib cimport free, malloc
 
@@ -293,6 +293,23 @@ cdef class Reactors:
     @property
     def connections(self):
         return mq_net_connections(self.c) if self.c != NULL else 0
+
+
+cdef void _note_stretch(void *context, const mq_log_stretch *s) noexcept with gil:
+    (<list> context).append((s.offset, s.bytes, s.first, s.last, s.records, s.chain_before, s.chain_after,
+                             bool(s.ends_snapshot)))
+
+
+def scan_log(path):
+    cdef bytes name = os.fsencode(path)
+    cdef list found = []
+    cdef uint64_t size = 0
+    cdef int status = mq_log_scan(name, &size, _note_stretch, <void *> found)
+    if status == -EPROTONOSUPPORT:
+        raise EngineError(f"{path} is in a format that this version cannot read: use the version that wrote it")
+    if status < 0:
+        raise OSError(-status, os.strerror(-status), path)
+    return size, found
 
 
 def _names(uint64_t mask):

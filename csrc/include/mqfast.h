@@ -114,6 +114,20 @@ int mq_engine_fire(mq_engine *engine, const char *name, size_t name_n, int64_t s
 /* Debug: checks every count, index and list of the engine against a full scan; aborts with a message on a difference. */
 void mq_engine_check(mq_engine *engine);
 
+/* Frames of a file of a log folder that follow each other, whole and good. */
+struct mq_log_stretch {
+    uint64_t offset, bytes; /* where in the file */
+    uint64_t first, last;   /* numbers of its frames */
+    uint64_t records;
+    uint32_t chain_before, chain_after; /* what the frames before and behind it, in whatever file, must fit */
+    int ends_snapshot;      /* its last frame is the one that ends a snapshot */
+};
+typedef void mq_log_visit_stretch(void *context, const struct mq_log_stretch *stretch);
+
+/* Reads a segment or snapshot through and visits what is good in it, in order; *size: of the file. What no stretch covers is
+ * damaged, or a torn tail. 0 or -errno; -EPROTONOSUPPORT: in a format that this version cannot read. */
+int mq_log_scan(const char *path, uint64_t *size, mq_log_visit_stretch *visit, void *context);
+
 /* `reactors` from 1 to 64. NULL with errno set on failure. The engine must outlive the net. */
 mq_net *mq_net_create(mq_engine *engine, unsigned reactors);
 /* No reactor may be running, and no other thread may be in the engine. NULL is ignored. */

@@ -30,7 +30,7 @@ struct mq_log_file {
     int64_t synced_ms;
     bool dirty;             /* written and not yet synced */
     uint64_t cut;           /* bytes of a torn tail */
-    char why[512];
+    char why[1024];
     _Atomic uint64_t since_snapshot; /* bytes appended */
     _Atomic uint64_t last_in_snapshot; /* a segment ends with this frame, so that it can go when the snapshot is there; 0 = none */
     bool replayed;          /* what is there was read: appending may begin */
@@ -44,11 +44,14 @@ struct mq_frame_cursor {
     uint32_t chain;
     int64_t time_ms;
     bool free; /* the next frame may begin anew: its chain and epoch are taken as they are */
+    bool foreign; /* it stands before a frame of another version */
 };
 
 /* Reads the frame at bytes[at..] and moves the cursor; false: no whole and good frame stands there, *what says why. */
 bool mq_frame_read(struct mq_frame_cursor *cursor, mq_slice bytes, uint64_t at, struct mq_frame_head *head, mq_slice *body,
                    const char **what);
+/* Where the next good frame stands, of this number or a later one, from bytes[at..] on; bytes.n if there is none. */
+uint64_t mq_frame_find(mq_slice bytes, uint64_t at, uint64_t number);
 /* Visits the records of a frame; -EBADMSG if they are not what its header says. */
 int mq_frame_visit(mq_slice body, uint32_t records, mq_log_visit *visit, void *context);
 /* The file in memory, to be unmapped; 0 or -errno. */
@@ -61,6 +64,7 @@ int mq_log_file_load_snapshot(struct mq_log_file *file, mq_log_visit *visit, voi
 
 /* ops->replay */
 int mq_log_file_replay(struct mq_log *log, mq_log_visit *visit, void *context);
+int mq_log_file_foreign(struct mq_log_file *file, const char *name);
 /* Notes why the log cannot be used; returns `status`. */
 int mq_log_file_why(struct mq_log_file *file, int status, const char *format, ...) __attribute__((format(printf, 3, 4)));
 

@@ -35,6 +35,11 @@ bool mq_frame_read(struct mq_frame_cursor *cursor, mq_slice bytes, uint64_t at, 
     *what = "bytes that are no frame's header";
     if (!mq_frame_head_get(p, head))
         return false;
+    *what = "a frame of another format";
+    if (head->version != MQ_FRAME_VERSION) {
+        cursor->foreign = true;
+        return false;
+    }
     *what = "a frame that is cut off";
     if (left - MQ_FRAME_HEAD < head->body_n)
         return false;
@@ -84,26 +89,40 @@ void mq_file_unmap(mq_slice bytes)
         munmap((void *)bytes.p, bytes.n);
 }
 
+uint64_t mq_frame_find(mq_slice bytes, uint64_t at, uint64_t number)
+{
+    struct mq_frame_head head;
+    for (; at + MQ_FRAME_HEAD <= bytes.n; at += 8) {
+        const char *p = bytes.p + at;
+        if (memcmp(p, "MQF1", 4) != 0 || !mq_frame_head_get(p, &head))
+            continue;
+        if (head.version != MQ_FRAME_VERSION)
+            return at;
+        if (head.number >= number && bytes.n - at - MQ_FRAME_HEAD >= head.body_n &&
+            mq_crc32c(0, p + MQ_FRAME_HEAD, head.body_n) == head.body_crc)
+            return at;
+    }
+    return bytes.n;
+}
+
 /* Is there a good frame, of a later number, anywhere behind the bad place? Then this is no torn tail. */
 static bool good_frame_behind(const struct reading *reading)
 {
-    struct mq_frame_head head;
-    for (uint64_t at = reading->at + 8; at + MQ_FRAME_HEAD <= reading->bytes.n; at += 8) {
-        const char *p = reading->bytes.p + at;
-        if (memcmp(p, "MQF1", 4) == 0 && mq_frame_head_get(p, &head) && head.number > reading->cursor->number &&
-            reading->bytes.n - at - MQ_FRAME_HEAD >= head.body_n &&
-            mq_crc32c(0, p + MQ_FRAME_HEAD, head.body_n) == head.body_crc)
-            return true;
-    }
-    return false;
+    return mq_frame_find(reading->bytes, reading->at + 8, reading->cursor->number + 1) < reading->bytes.n;
 }
 
 static int damaged(const struct reading *reading)
 {
     return mq_log_file_why(reading->file, -EBADMSG,
                            "%s/%s is damaged at byte %" PRIu64 ": %s stands there, and good ones behind it; nothing was changed: restore the file "
-                           "from a backup, or keep a copy of the folder and cut the log there",
-                           reading->file->config.folder, reading->name, reading->at, reading->what);
+                           "from a backup, or see what can be kept with: mqfast repair --dry-run %s",
+                           reading->file->config.folder, reading->name, reading->at, reading->what, reading->file->config.folder);
+}
+
+int mq_log_file_foreign(struct mq_log_file *file, const char *name)
+{
+    return mq_log_file_why(file, -EPROTONOSUPPORT, "%s/%s is not in format %u, the only one that this version can read: use the version that wrote it",
+                           file->config.folder, name, MQ_FRAME_VERSION);
 }
 
 /* The end of the last segment was not written whole when the machine or the daemon went down: nobody was answered about it. */
@@ -122,7 +141,8 @@ static int read_frames(struct reading *reading, int fd, mq_log_visit *visit, voi
     mq_slice body;
     while (reading->at < reading->bytes.n) {
         if (!mq_frame_read(reading->cursor, reading->bytes, reading->at, &head, &body, &reading->what))
-            return !reading->last || good_frame_behind(reading) ? damaged(reading) : cut_tail(reading, fd);
+            return reading->cursor->foreign ? mq_log_file_foreign(reading->file, reading->name)
+                 : !reading->last || good_frame_behind(reading) ? damaged(reading) : cut_tail(reading, fd);
         int status = head.number > reading->known ? mq_frame_visit(body, head.records, visit, context) : 0;
         if (status == -EBADMSG)
             return mq_log_file_why(reading->file, status, "%s/%s has a frame at byte %" PRIu64 " that this version cannot read: use the version that wrote it",
@@ -165,8 +185,9 @@ static int check_gap(struct reading *reading, uint64_t first)
     if (first == cursor->number + 1)
         return 0;
     if (first > reading->known + 1 || first <= cursor->number)
-        return mq_log_file_why(reading->file, -EBADMSG, "the log in %s goes on with frame %" PRIu64 ", but %" PRIu64 " is missing: restore the file from a backup",
-                               reading->file->config.folder, first, cursor->number + 1);
+        return mq_log_file_why(reading->file, -EBADMSG, "the log in %s goes on with frame %" PRIu64 ", but %" PRIu64 " is missing: restore the file from a backup, or see "
+                               "what can be kept with: mqfast repair --dry-run %s", reading->file->config.folder, first, cursor->number + 1,
+                               reading->file->config.folder);
     *cursor = (struct mq_frame_cursor){.number = first - 1, .epoch = cursor->epoch, .free = true};
     return 0;
 }

@@ -19,7 +19,6 @@
 
 #define GROUP_BYTES (1u << 20) /* of records in a frame */
 #define LEAST_BYTES (32u << 20) /* logged before a snapshot is worth it */
-#define END_SHARD UINT16_MAX
 #define NAME_BYTES 32u
 
 static void snapshot_name(uint64_t number, const char *end, char out[NAME_BYTES])
@@ -70,8 +69,8 @@ static int read_snapshot(mq_slice bytes, mq_log_visit *visit, void *context)
     cursor.free = true;
     for (uint64_t at = 0; at < bytes.n; at += MQ_FRAME_HEAD + body.n) {
         if (ended || !mq_frame_read(&cursor, bytes, at, &head, &body, &what))
-            return -EBADMSG;
-        ended = head.shard == END_SHARD;
+            return cursor.foreign ? -EPROTONOSUPPORT : -EBADMSG;
+        ended = head.shard == MQ_SNAPSHOT_END;
         int status = visit ? mq_frame_visit(body, head.records, visit, context) : 0;
         if (status < 0)
             return status;
@@ -101,13 +100,19 @@ int mq_log_file_load_snapshot(struct mq_log_file *file, mq_log_visit *visit, voi
         return mq_log_file_why(file, n, "the folder %s cannot be read: %s", file->config.folder, strerror(-n));
     for (int i = 0; i < n && !*number; i++) { /* an older one and more of the log give the same state */
         mq_slice bytes;
-        if (open_whole(file, numbers[i], &bytes) < 0)
+        char name[NAME_BYTES];
+        snapshot_name(numbers[i], "", name);
+        status = open_whole(file, numbers[i], &bytes);
+        if (status == -EPROTONOSUPPORT)
+            return mq_log_file_foreign(file, name);
+        if (status < 0) {
+            status = 0;
             continue;
+        }
         *number = numbers[i];
         status = read_snapshot(bytes, visit, context);
         if (status < 0)
-            mq_log_file_why(file, status, "%s/%020" PRIu64 ".snap cannot be read by this version: use the version that wrote it", file->config.folder,
-                            numbers[i]);
+            mq_log_file_why(file, status, "%s/%s cannot be read by this version: use the version that wrote it", file->config.folder, name);
         mq_file_unmap(bytes);
     }
     return status;
@@ -207,7 +212,7 @@ static int snapshot_write(struct mq_log *log, uint64_t number, mq_log_records *r
     if (status == 0 && w.frame.records)
         status = write_frame(&w, 0);
     if (status == 0)
-        status = write_frame(&w, END_SHARD);
+        status = write_frame(&w, MQ_SNAPSHOT_END);
     if (status == 0 && fsync(w.fd) < 0)
         status = -errno;
     mq_frame_close(&w.frame);

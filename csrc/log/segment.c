@@ -35,11 +35,12 @@ void mq_frame_head_put(const struct mq_frame_head *head, char out[MQ_FRAME_HEAD]
 bool mq_frame_head_get(const char in[MQ_FRAME_HEAD], struct mq_frame_head *head)
 {
     uint32_t crc;
-    uint16_t version;
     get(in, 60, &crc, 4);
-    get(in, 4, &version, 2);
-    if (memcmp(in, "MQF1", 4) != 0 || crc != mq_crc32c(0, in, 60) || version != MQ_FRAME_VERSION)
+    if (memcmp(in, "MQF1", 4) != 0 || crc != mq_crc32c(0, in, 60))
         return false;
+    get(in, 4, &head->version, 2);
+    if (head->version != MQ_FRAME_VERSION)
+        return true;
     get(in, 8, &head->shard, 2);
     get(in, 12, &head->records, 4);
     get(in, 16, &head->epoch, 8);

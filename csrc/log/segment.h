@@ -19,9 +19,11 @@
 #define MQ_FRAME_VERSION 1u
 #define MQ_FRAME_HEAD 64u
 #define MQ_FRAME_BODY_MAX (64u << 20)
+#define MQ_SNAPSHOT_END UINT16_MAX /* the shard of the frame that ends a snapshot */
 #define MQ_SEGMENT_NAME 25u /* 20 digits, ".log", and the end */
 
 struct mq_frame_head {
+    uint16_t version; /* put always writes MQ_FRAME_VERSION; of another version nothing else is known */
     uint16_t shard;
     uint32_t records;
     uint64_t epoch, number;
@@ -30,7 +32,7 @@ struct mq_frame_head {
 };
 
 void mq_frame_head_put(const struct mq_frame_head *head, char out[MQ_FRAME_HEAD]);
-/* False if these 64 bytes are no header, or one that was damaged. */
+/* False if these 64 bytes are no header of any version, or one that was damaged. */
 bool mq_frame_head_get(const char in[MQ_FRAME_HEAD], struct mq_frame_head *head);
 /* The chain after a frame. */
 uint32_t mq_frame_chain(uint32_t chain, const char head[MQ_FRAME_HEAD]);

@@ -29,7 +29,7 @@ check_includes() {
 
 check_includes base base
 check_includes wire base wire fields.def errors.def
-check_includes log base log
+check_includes log base log mqfast.h
 check_includes queue base log queue mqfast.h
 check_includes command base wire log queue command mqfast.h fields.def commands.def errors.def
 check_includes net base wire log queue command net mqfast.h

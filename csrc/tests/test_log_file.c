@@ -1,5 +1,6 @@
 /* The log in files: what was committed comes back, whatever was cut off; damage is told, never passed over; a bad disk loses nothing
  * that was committed. */
+#include "base/crc32c.h"
 #include "log/log_file.h"
 #include "tests/fail_disk.h"
 #include "tests/test.h"
@@ -293,6 +294,27 @@ TEST(damage_in_the_middle_stops_the_start_and_says_where)
         CHECK_INT(size_of(path), n); /* nothing was changed */
         bytes[at] ^= 0x10;
     }
+    free(bytes);
+    remove_folder();
+}
+
+/* What a later version has written is neither damage nor a torn tail. */
+TEST(a_frame_of_another_format_stops_the_start_and_stays)
+{
+    char path[400];
+    size_t n;
+    new_folder();
+    write_log(1, 0);
+    char *bytes = load(only_segment(path), &n);
+    bytes[4] = 2;
+    uint32_t crc = mq_crc32c(0, bytes, 60);
+    memcpy(bytes + 60, &crc, 4);
+    save(path, bytes, n);
+    struct mq_log *log = open_log(MQ_FSYNC_ALWAYS, 0);
+    CHECK_INT(log->ops->replay(log, visit, &(struct seen){0}), -EPROTONOSUPPORT);
+    CHECK_HAS(mq_log_file_error(log), "use the version that wrote it");
+    log->ops->close(log);
+    CHECK_INT(size_of(path), n);
     free(bytes);
     remove_folder();
 }
