@@ -71,7 +71,7 @@ static inline int stepped_connect(struct stepped *stepped)
     int fds[2], small = 1;
     CHECK_INT(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fds), 0);
     setsockopt(fds[0], SOL_SOCKET, SO_SNDBUF, &small, sizeof small);
-    if (mq_conn_hand_over(&stepped->net->reactors[0], &stepped->net->reactors[0], fds[0]) < 0) {
+    if (mq_conn_hand_over(&stepped->net->reactors[0], &stepped->net->reactors[0], fds[0], false) < 0) {
         close(fds[0]); /* no memory: as the listener does */
         close(fds[1]);
         return -1;
