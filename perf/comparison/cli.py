@@ -7,9 +7,9 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from perf.comparison import capacity, load, report, servers, throughput, timing
+from perf.comparison import capacity, durability, load, report, servers, throughput, timing
 
-PARTS = ("throughput", "backlog", "idle", "reactors", "timing", "features")
+PARTS = ("throughput", "backlog", "idle", "reactors", "timing", "features", "durability", "recovery")
 
 
 def main(argv: Sequence[str]) -> int:
@@ -46,8 +46,8 @@ def _parse(argv: Sequence[str]) -> argparse.Namespace:
     asked.servers = [name for name in asked.servers.split(",") if name]
     if not asked.servers or set(asked.servers) - set(servers.NAMES):
         parser.error(f"--servers: some of {', '.join(servers.NAMES)}")
-    wanted = tuple(name.strip() for name in asked.workloads.split(","))
-    asked.workloads = [workload for workload in throughput.WORKLOADS if workload.name.startswith(wanted)]
+    asked.wanted = tuple(name.strip() for name in asked.workloads.split(","))
+    asked.workloads = [workload for workload in throughput.WORKLOADS if workload.name.startswith(asked.wanted)]
     if not asked.workloads:
         parser.error(f"--workloads: some of {', '.join(workloads)}")
     if asked.core is not None and asked.core not in os.sched_getaffinity(0):
@@ -76,6 +76,10 @@ def _measure(asked: argparse.Namespace) -> None:
             findings[part] = capacity.reactors(asked.rounds, asked.seconds, cores)
         elif part == "timing":
             findings[part] = timing.timing()
+        elif part == "durability":
+            findings[part] = durability.durability(asked.rounds, asked.seconds, asked.wanted)
+        elif part == "recovery":
+            findings[part] = durability.recovery()
         else:
             findings[part] = timing.features(asked.rounds, asked.seconds, core)
         if part in findings:

@@ -49,6 +49,15 @@ class Server:
         return int(found[1]) * 1024
 
 
+@dataclass(frozen=True)
+class Log:
+    """Where a server is to keep its log. always: an answer means that it is on the disk; else a second may be lost
+    (beanstalkd: 50 ms, which is as much as it is usually given)."""
+
+    folder: Path
+    always: bool
+
+
 def missing(names: Sequence[str]) -> dict[str, str]:
     """Which of these servers cannot be started here, and what to do about it."""
     programs = {"redis": "redis-server", "beanstalkd": "beanstalkd"}
@@ -67,14 +76,14 @@ def raise_file_limit() -> None:
 
 
 @contextlib.contextmanager
-def running(name: str, cores: Sequence[int], reactors: int = 1) -> Iterator[Server]:
+def running(name: str, cores: Sequence[int], reactors: int = 1, log: Log | None = None) -> Iterator[Server]:
     """The server of that name, fresh, on these cores (none: any); stopped at the end.
 
     Raises StartError. A start is tried three times: the module of mqfast may be in the middle of a build.
     """
     for attempt in range(3):
         try:
-            process, port = _start(name, cores, reactors)
+            process, port = _start(name, cores, reactors, log)
             break
         except StartError:
             if attempt == 2:
@@ -86,23 +95,26 @@ def running(name: str, cores: Sequence[int], reactors: int = 1) -> Iterator[Serv
         _stop(process)
 
 
-def _command(name: str, port: int, reactors: int) -> list[str]:
+def _command(name: str, port: int, reactors: int, log: Log | None) -> list[str]:
     if name == "echo":
         return [str(BUILD / "mqecho"), "0"]
     if name == "mqfast":
-        return [sys.executable, "-m", "mqfast", "--port", "0", "--reactors", str(reactors)]
+        kept = ["--persist", str(log.folder), "--fsync", "always" if log.always else "everysec"] if log else []
+        return [sys.executable, "-m", "mqfast", "--port", "0", "--reactors", str(reactors), *kept]
     if name == "redis":
-        plain = ["--save", "", "--appendonly", "no", "--io-threads", "1"]
-        return ["redis-server", "--port", str(port), "--bind", HOST, *plain]
-    return ["beanstalkd", "-l", HOST, "-p", str(port)]
+        plain = ["--save", "", "--io-threads", "1", "--appendonly", "yes" if log else "no"]
+        kept = ["--dir", str(log.folder), "--appendfsync", "always" if log.always else "everysec"] if log else []
+        return ["redis-server", "--port", str(port), "--bind", HOST, *plain, *kept]
+    kept = ["-b", str(log.folder), "-f", "0" if log.always else "50"] if log else []
+    return ["beanstalkd", "-l", HOST, "-p", str(port), *kept]
 
 
-def _start(name: str, cores: Sequence[int], reactors: int) -> tuple["subprocess.Popen[bytes]", int]:
+def _start(name: str, cores: Sequence[int], reactors: int, log: Log | None) -> tuple["subprocess.Popen[bytes]", int]:
     says_port = name in ("echo", "mqfast")
     port = 0 if says_port else _free_port()
     keep = ("PATH", "HOME", "LANG", "VIRTUAL_ENV", "LD_LIBRARY_PATH")
     process = subprocess.Popen(
-        _command(name, port, reactors),
+        _command(name, port, reactors, log),
         cwd=ROOT,
         env={key: os.environ[key] for key in keep if key in os.environ},
         stdin=subprocess.DEVNULL,
