@@ -49,6 +49,7 @@ enum mq_reason { /* why a job is in the dead-letter queue; numbers are part of t
     MQ_REASON_EXPIRED_LEASE = 4,
     MQ_REASON_DEPENDENCY = 5,
 };
+#define MQ_REASONS 6u
 
 struct mq_record {
     uint8_t type;   /* enum mq_record_type */

@@ -88,6 +88,7 @@ static void end_hold(struct mq_shard *shard, struct mq_job *job)
 static void end_dead(struct mq_shard *shard, struct mq_job *job)
 {
     mq_list_remove(&job->extra->dead);
+    job->queue->dead_by[job->extra->reason]--;
     job->extra->reason = MQ_REASON_NONE;
     job->queue->dead_n--;
     shard->counts.dead--;
@@ -263,6 +264,7 @@ static void apply_dead(struct mq_shard *shard, const struct mq_record *record)
     job->ended_ms = record->at_ms;
     mq_list_append(&queue->dead, &extra->dead);
     queue->dead_n++;
+    queue->dead_by[extra->reason]++;
     shard->counts.dead++;
     note(job);
 }

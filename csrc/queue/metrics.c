@@ -66,6 +66,29 @@ void mq_metrics_count(struct mq_metrics *metrics, enum mq_rate rate, int64_t now
     at->n[rate]++;
 }
 
+void mq_recent_count(struct mq_recent *recent, int64_t now_ms)
+{
+    enum { PLACES = MQ_RECENT_SECONDS + 1 };
+    int64_t second = now_ms / 1000;
+    if (recent->second != second) {
+        int64_t passed = second - recent->second < PLACES ? second - recent->second : PLACES;
+        for (int64_t back = 0; back < passed; back++)
+            recent->n[(uint64_t)(second - back) % PLACES] = 0;
+        recent->second = second;
+    }
+    recent->n[(uint64_t)second % PLACES]++;
+}
+
+uint64_t mq_recent_sum(const struct mq_recent *recent, int64_t now_ms)
+{
+    uint64_t sum = 0;
+    int64_t second = now_ms / 1000;
+    for (int64_t at = second - MQ_RECENT_SECONDS; at < second; at++)
+        if (at <= recent->second && at > recent->second - (int64_t)MQ_RECENT_SECONDS - 1)
+            sum += recent->n[(uint64_t)at % (MQ_RECENT_SECONDS + 1)];
+    return sum;
+}
+
 void mq_metrics_time(struct mq_metrics *metrics, enum mq_timing timing, int64_t ms, int64_t now_ms)
 {
     int64_t minute = now_ms / 60000;

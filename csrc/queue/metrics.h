@@ -29,6 +29,16 @@ enum mq_rate { MQ_RATE_PUSHED, MQ_RATE_COMPLETED, MQ_RATE_FAILED };
 enum mq_timing { MQ_LATENCY, MQ_WAIT, MQ_RUN };
 #define MQ_TIMINGS 3u
 
+/* How many in the last few seconds, of one thing. Zeroed = never any. */
+#define MQ_RECENT_SECONDS 5u
+struct mq_recent {
+    int64_t second; /* the newest counted */
+    uint32_t n[MQ_RECENT_SECONDS + 1]; /* by second, modulo; the present one, which is not whole, among them */
+};
+void mq_recent_count(struct mq_recent *recent, int64_t now_ms);
+/* In the MQ_RECENT_SECONDS whole seconds before the present one. */
+uint64_t mq_recent_sum(const struct mq_recent *recent, int64_t now_ms);
+
 struct mq_metrics {
     struct {
         int64_t second; /* whose counts these are */

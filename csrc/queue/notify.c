@@ -17,6 +17,7 @@ static void tell_pushed(struct mq_shard *shard, const struct mq_record *record)
         mq_outbox_add(&shard->outbox, shard->hub, MQ_EVENT_PUSHED, record->id, record->queue_hint->hash,
                       mq_queue_name_json(record->queue_hint));
     mq_metrics_count(&shard->metrics, MQ_RATE_PUSHED, record->at_ms);
+    mq_recent_count(&record->queue_hint->in, record->at_ms);
 }
 
 static void tell_waiters(struct mq_shard *shard, struct mq_job *job, int how, mq_slice text, int64_t now_ms)
@@ -38,6 +39,7 @@ static void tell_waiters(struct mq_shard *shard, struct mq_job *job, int how, mq
 static void tell_acked(struct mq_shard *shard, struct mq_job *job, const struct mq_record *record)
 {
     mq_metrics_count(&shard->metrics, MQ_RATE_COMPLETED, record->at_ms);
+    mq_recent_count(&job->queue->out, record->at_ms);
     mq_metrics_time(&shard->metrics, MQ_RUN, record->at_ms - job->started_ms, record->at_ms);
     mq_metrics_time(&shard->metrics, MQ_LATENCY, record->at_ms - job->run_at_ms, record->at_ms);
     tell(shard, job, MQ_EVENT_COMPLETED);

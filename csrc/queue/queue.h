@@ -10,6 +10,7 @@
 #include "base/map.h"
 #include "queue/job.h"
 #include "queue/limits.h"
+#include "queue/metrics.h"
 #include "queue/ready.h"
 #include "queue/waiter.h"
 
@@ -24,6 +25,8 @@ struct mq_queue {
     struct mq_list waiters; /* parked pulls, oldest first */
     struct mq_list dead;    /* the dead-letter queue, oldest first, by extra->dead */
     uint64_t dead_n, active_n, parent_n, completed;
+    uint64_t dead_by[MQ_REASONS]; /* dead_n by enum mq_reason */
+    struct mq_recent in, out;     /* pushed, completed; volatile */
     uint32_t due_index; /* in shard->due, by the first delayed job or the token a waiter needs; MQ_HEAP_NONE without any */
     struct mq_limits limits;
     bool paused;

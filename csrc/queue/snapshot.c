@@ -266,6 +266,7 @@ static void place(struct mq_shard *shard, struct mq_job *job, const struct mq_re
         job->state = MQ_JOB_DEAD;
         mq_list_append(&queue->dead, &job->extra->dead);
         queue->dead_n++;
+        queue->dead_by[job->extra->reason]++;
         shard->counts.dead++;
         break;
     case MQ_JOB_DONE:

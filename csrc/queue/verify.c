@@ -76,10 +76,11 @@ static void check_queues(const struct mq_slot *slot, const struct mq_heap *due, 
         MQ_ASSERT(!queue->delayed.n || queue->due_index != MQ_HEAP_NONE);
         if (queue->delayed.n)
             MQ_ASSERT(due->entries[queue->due_index].high <= queue->delayed.entries[0].high);
-        uint64_t dead = 0;
-        for (const struct mq_list *node = queue->dead.next; node != &queue->dead; node = node->next)
-            dead++;
+        uint64_t dead = 0, by[MQ_REASONS] = {0};
+        for (const struct mq_list *node = queue->dead.next; node != &queue->dead; node = node->next, dead++)
+            by[mq_list_entry(node, struct mq_extra, dead)->reason]++;
         MQ_ASSERT(dead == queue->dead_n);
+        MQ_ASSERT(memcmp(by, queue->dead_by, sizeof by) == 0);
         MQ_ASSERT(queue->known || !mq_list_empty(&queue->waiters));
         *bytes += mq_queue_bytes(queue);
         counts->ready += queue->ready.n;
