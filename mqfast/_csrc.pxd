@@ -66,6 +66,7 @@ cdef extern from "mqfast.h" nogil:
         uint64_t records
         uint32_t chain_before
         uint32_t chain_after
+        uint64_t durable
         int ends_snapshot
 
     ctypedef void mq_log_visit_stretch(void *context, const mq_log_stretch *stretch) noexcept

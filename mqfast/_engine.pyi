@@ -162,10 +162,10 @@ class Reactors:
     def connections(self) -> int:
         """Open connections over all reactors."""
 
-def scan_log(path: str) -> tuple[int, list[tuple[int, int, int, int, int, int, int, bool]]]:
+def scan_log(path: str) -> tuple[int, list[tuple[int, int, int, int, int, int, int, int, bool]]]:
     """What is good in a segment or snapshot: its size in bytes, and a row for each stretch of whole frames that follow
-    each other, in order: offset, bytes, first frame, last frame, records, chain before, chain after, and whether it
-    ends with the end of a snapshot. Raises OSError, and EngineError for another format.
+    each other, in order: offset, bytes, first frame, last frame, records, chain before, chain after, the frame up to
+    which its last one knew all to be on the disk, and whether it ends with the end of a snapshot. Raises OSError, and EngineError for another format.
     """
 
 def tables() -> tuple[

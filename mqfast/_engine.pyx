@@ -297,7 +297,7 @@ cdef class Reactors:
 
 cdef void _note_stretch(void *context, const mq_log_stretch *s) noexcept with gil:
     (<list> context).append((s.offset, s.bytes, s.first, s.last, s.records, s.chain_before, s.chain_after,
-                             bool(s.ends_snapshot)))
+                             s.durable, bool(s.ends_snapshot)))
 
 
 def scan_log(path):

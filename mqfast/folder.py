@@ -29,7 +29,10 @@ class FolderError(MqfastError):
 
 @dataclass(frozen=True, slots=True)
 class Stretch:
-    """Good frames that follow each other in one file. offset and size: bytes; first and last: numbers of frames."""
+    """Good frames that follow each other in one file. offset and size: bytes; first and last: numbers of frames.
+
+    durable: frames up to here are known to have been on the disk.
+    """
 
     offset: int
     size: int
@@ -38,6 +41,7 @@ class Stretch:
     records: int
     chain_before: int
     chain_after: int
+    durable: int
     ends_snapshot: bool
 
     @property
@@ -149,10 +153,13 @@ def examine(folder: Path) -> Report:
     """Read the whole folder, whose lock the caller holds. Raises FolderError if a file cannot be read at all."""
     segments = _files(folder, SEGMENT)
     snapshots = _files(folder, SNAPSHOT)
+    torn = 0
+    if segments:
+        segments[-1], torn = _without_torn_end(segments[-1])
     usable = [file for file in reversed(snapshots) if file.is_whole_snapshot]
     snapshot, pieces = _furthest(segments, usable)
     last = _reach(snapshot, pieces)
-    damages, torn = _damages(segments, usable[0].number if usable else 0)
+    damages = _damages(segments, usable[0].number if usable else 0)
     left_out = [stretch for file in segments for stretch in file.stretches if stretch.last > last]
     return Report(
         folder=folder,
@@ -176,16 +183,28 @@ def _furthest(segments: list[LogFile], usable: list[LogFile]) -> tuple[LogFile |
     return max(choices, key=lambda choice: _reach(*choice))
 
 
-def _damages(segments: list[LogFile], known: int) -> tuple[list[Damage], int]:
-    """What is damaged of the segments that hold frames later than `known`, and the bytes of a torn tail."""
+def _without_torn_end(file: LogFile) -> tuple[LogFile, int]:
+    """The last segment without what was being written when it went down, and how many bytes that is.
+
+    What is written between two syncs may reach the disk in any order: a bad frame is damage only if a good one behind it
+    knows that it was on the disk.
+    """
+    bad = file.bad_offset
+    if bad is None:
+        return file, 0
+    good = tuple(stretch for stretch in file.stretches if stretch.offset < bad)
+    expected = good[-1].last + 1 if good else file.number
+    if any(stretch.durable >= expected for stretch in file.stretches[len(good) :]):
+        return file, 0
+    return LogFile(file.path, file.number, bad, good), file.size - bad
+
+
+def _damages(segments: list[LogFile], known: int) -> list[Damage]:
+    """What is damaged of the segments that hold frames later than `known`."""
     starts = [file.number for file in segments[1:]]
     following = zip(segments, [*starts, None], strict=False)
     needed = [file for file, start in following if start is None or start > known + 1]
-    damages = [Damage(file.name, file.bad_offset) for file in needed if file.bad_offset is not None]
-    tail = needed[-1] if needed else None
-    if not tail or tail.bad_offset is None or any(stretch.offset > tail.bad_offset for stretch in tail.stretches):
-        return damages, 0
-    return damages[:-1], tail.size - tail.bad_offset
+    return [Damage(file.name, file.bad_offset) for file in needed if file.bad_offset is not None]
 
 
 def repair(report: Report, now: datetime) -> Path | None:

@@ -315,12 +315,14 @@ int mq_engine_execute(struct mq_engine *engine, const char *line, size_t line_n,
     struct mq_call call = {.engine = engine, .session = &session, .request = request, .reply = &answer,
                            .now_ms = mq_engine_now(engine), .verdict = verdict};
     enum mq_outcome outcome = MQ_ANSWERED;
+    mq_log_enter(engine->log);
     if (memchr(copy, '\n', line_n))
         mq_reply_refuse(&answer, MQ_E_INVALID, MQ_SLICE("Invalid: one line at a time"));
     else if (line_n > engine->config.max_line)
         mq_reply_refuse(&answer, MQ_E_LINE_TOO_LONG, (mq_slice){NULL, 0});
     else
         outcome = mq_command_run(&call, mq_slice_of(copy, line_n));
+    mq_log_leave(engine->log, true);
     mq_persist_wait(engine, call.seq);
     if (outcome == MQ_ASKS)
         write_question(&call, &answer);

@@ -1,4 +1,4 @@
-/* Commands that look: one job, a queue's jobs, all queues. */
+/* Commands that look: one job, a queue's jobs, counts and metrics. */
 #include "base/check.h"
 #include "command/handlers.h"
 
@@ -177,49 +177,7 @@ enum mq_outcome mq_do_getjobs(struct mq_call *call)
     return MQ_ANSWERED;
 }
 
-/* --- all queues --- */
-
-static struct mq_queue_view view_queue(const struct mq_queue *queue)
-{
-    return (struct mq_queue_view){
-        .name_json = mq_queue_name_json(queue),
-        .pending = queue->ready.n,
-        .processing = queue->active_n,
-        .delayed = queue->delayed.n,
-        .parents = queue->parent_n,
-        .dlq = queue->dead_n,
-        .completed = queue->completed,
-        .paused = queue->paused,
-        .rate_limit = queue->limits.rate,
-        .rate_duration_ms = queue->limits.duration_ms,
-        .concurrency = queue->limits.concurrency,
-    };
-}
-
-/* Writes a row for each known queue. */
-static void list_queues(struct mq_call *call, void row(struct mq_reply *, const struct mq_queue_view *))
-{
-    for (unsigned i = 0; i < MQ_SHARDS; i++) {
-        struct mq_shard *shard = mq_call_lock(call, i);
-        for (unsigned j = 0; j < MQ_SLOTS_A_SHARD; j++) {
-            const struct mq_queue *queue;
-            for (size_t at = 0; (queue = mq_map_next(&shard->slots[j].queues, &at));) {
-                struct mq_queue_view view = view_queue(queue);
-                if (queue->known) /* else only a waiting pull has named it */
-                    row(call->reply, &view);
-            }
-        }
-        mq_call_unlock(call, shard);
-    }
-}
-
-enum mq_outcome mq_do_listqueues(struct mq_call *call)
-{
-    mq_reply_list(call->reply, MQ_RESULT_QUEUES);
-    list_queues(call, mq_reply_list_queue);
-    mq_reply_list_end(call->reply);
-    return MQ_ANSWERED;
-}
+/* --- everything --- */
 
 enum mq_outcome mq_do_stats(struct mq_call *call)
 {
@@ -286,7 +244,7 @@ enum mq_outcome mq_do_metrics(struct mq_call *call)
     if (latency->count)
         view.average_ms = (double)latency->sum_ms / (double)latency->count;
     mq_reply_metrics(call->reply, &view);
-    list_queues(call, mq_reply_metrics_queue);
+    mq_call_list_queues(call, mq_reply_metrics_queue);
     mq_reply_metrics_end(call->reply);
     return MQ_ANSWERED;
 }

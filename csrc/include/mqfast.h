@@ -120,11 +120,12 @@ struct mq_log_stretch {
     uint64_t first, last;   /* numbers of its frames */
     uint64_t records;
     uint32_t chain_before, chain_after; /* what the frames before and behind it, in whatever file, must fit */
+    uint64_t durable;       /* frames up to here were on the disk when its last frame was appended */
     int ends_snapshot;      /* its last frame is the one that ends a snapshot */
 };
 typedef void mq_log_visit_stretch(void *context, const struct mq_log_stretch *stretch);
 
-/* Reads a segment or snapshot through and visits what is good in it, in order; *size: of the file. What no stretch covers is
+/* Reads a segment or snapshot through and visits what is good in it, in order; *size: of the file, without zeros at its end. What no stretch covers is
  * damaged, or a torn tail. 0 or -errno; -EPROTONOSUPPORT: in a format that this version cannot read. */
 int mq_log_scan(const char *path, uint64_t *size, mq_log_visit_stretch *visit, void *context);
 

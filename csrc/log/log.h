@@ -23,6 +23,12 @@ struct mq_log_ops {
     /* Visits all durable records in order; stops at the first negative return and returns it. */
     int (*replay)(struct mq_log *log, mq_log_visit *visit, void *context);
     void (*close)(struct mq_log *log);
+    /* Between these a thread works and will not sleep: what is appended meanwhile, by whomever, need not wake the writing thread.
+     * Who leaves alone, with a single answer that waits, writes and syncs what is pending itself, if nobody is at it and it is
+     * soon done: that costs no change of threads. Else the writing thread does it, beside further work. NULL = appending has
+     * done all. */
+    void (*enter)(struct mq_log *log);
+    void (*leave)(struct mq_log *log, bool alone);
     const struct mq_log_snapshots *snapshots; /* NULL = it makes none */
 };
 
@@ -47,6 +53,18 @@ struct mq_log {
     void (*on_commit)(void *context); /* from any thread, after `committed` grew; NULL = nobody waits */
     void *on_commit_context;
 };
+
+static inline void mq_log_enter(struct mq_log *log)
+{
+    if (log->ops->enter)
+        log->ops->enter(log);
+}
+
+static inline void mq_log_leave(struct mq_log *log, bool alone)
+{
+    if (log->ops->leave)
+        log->ops->leave(log, alone);
+}
 
 /* Files in a folder. Frames are written in groups by a thread of the caller's in mq_log_file_run; appending only copies. */
 enum mq_fsync {

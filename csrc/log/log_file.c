@@ -20,6 +20,9 @@
 #define GROUP_MS 2 /* EVERYSEC, NONE: frames of so long are written together */
 #define RETRY_MS 100 /* until a full disk is looked at again */
 #define SYNC_MS 1000 /* EVERYSEC */
+#define ZERO_BYTES (256u << 10) /* written ahead of small groups: a sync that changes no size and no extent is done sooner */
+#define QUICK_US 1000 /* a sync that another thread than the writing one may wait for */
+#define QUICK_BYTES (32u << 10) /* to be written; above, writing beside further work is better than between it */
 
 int mq_log_file_why(struct mq_log_file *file, int status, const char *format, ...)
 {
@@ -34,12 +37,14 @@ const char *mq_log_file_error(const struct mq_log *log) { return mq_log_file_of(
 
 uint64_t mq_log_file_cut(const struct mq_log *log) { return mq_log_file_of(log)->cut; }
 
-static int64_t clock_ms(clockid_t clock)
+static int64_t clock_us(clockid_t clock)
 {
     struct timespec t;
     clock_gettime(clock, &t);
-    return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+    return (int64_t)t.tv_sec * 1000000 + t.tv_nsec / 1000;
 }
+
+static int64_t clock_ms(clockid_t clock) { return clock_us(clock) / 1000; }
 
 /* --- appending --- */
 
@@ -64,13 +69,16 @@ static int64_t file_append(struct mq_log *log, unsigned shard, const struct mq_f
     head.number = ++file->number;
     head.time_ms = file->time_ms;
     head.chain = file->chain;
+    head.durable = atomic_load_explicit(&file->durable, memory_order_relaxed);
     mq_frame_head_put(&head, room);
     memcpy(room + MQ_FRAME_HEAD, body.p, body.n);
     file->chain = mq_frame_chain(file->chain, room);
     mq_ring_commit(&file->pending, MQ_FRAME_HEAD + body.n);
     atomic_fetch_add_explicit(&file->since_snapshot, MQ_FRAME_HEAD + body.n, memory_order_relaxed);
+    atomic_store(&file->appended, true);
     mq_mutex_unlock(&file->mutex);
-    mq_hook_due(&file->hook, 0);
+    if (!atomic_load(&file->busy)) /* `appended` was set before this look; who leaves looks the other way round */
+        mq_hook_due(&file->hook, 0);
     return (int64_t)head.number;
 }
 
@@ -80,7 +88,7 @@ static uint64_t file_committed(const struct mq_log *log)
     return file->config.fsync == MQ_FSYNC_ALWAYS ? atomic_load(&file->committed) : UINT64_MAX;
 }
 
-/* --- the writing thread --- */
+/* --- writing --- */
 
 static int begin_segment(struct mq_log_file *file, uint64_t first)
 {
@@ -90,7 +98,7 @@ static int begin_segment(struct mq_log_file *file, uint64_t first)
     if (file->segment_fd < 0)
         return -errno;
     file->segment_first = first;
-    file->segment_n = file->allocated = 0;
+    file->segment_n = file->allocated = file->zeroed = 0;
     return fsync(file->folder_fd) < 0 ? -errno : 0; /* its name must be on the disk before what it holds is told */
 }
 
@@ -107,6 +115,27 @@ static void allocate(struct mq_log_file *file, uint64_t n)
             full = errno == ENOSPC || errno == EDQUOT; /* other errors: this file system cannot; then writes will tell */
     }
     atomic_store(&file->log.full, full);
+}
+
+/* Zeros behind the next n bytes, if it is time for some. A failure costs speed only. */
+static void zero_ahead(struct mq_log_file *file, uint64_t n)
+{
+    static const char zeros[16 << 10];
+    uint64_t end = file->segment_n + n;
+    if (file->config.fsync != MQ_FSYNC_ALWAYS || n > QUICK_BYTES || end <= file->zeroed || end + ZERO_BYTES > file->allocated)
+        return;
+    for (file->zeroed = end; file->zeroed < end + ZERO_BYTES; file->zeroed += sizeof zeros)
+        if (pwrite(file->segment_fd, zeros, sizeof zeros, (off_t)file->zeroed) != (ssize_t)sizeof zeros)
+            return;
+}
+
+/* Without the zeros, for a file that nothing will be appended to. 0 or -errno. */
+static int cut_zeros(struct mq_log_file *file)
+{
+    if (file->segment_fd < 0 || file->zeroed <= file->segment_n)
+        return 0;
+    file->zeroed = 0;
+    return ftruncate(file->segment_fd, (off_t)file->segment_n) < 0 || fsync(file->segment_fd) < 0 ? -errno : 0;
 }
 
 static void pause_ms(int ms)
@@ -148,10 +177,14 @@ static int sync_segment(struct mq_log_file *file)
 {
     if (!file->dirty)
         return 0;
+    int64_t begin_us = clock_us(CLOCK_MONOTONIC);
     if (fdatasync(file->segment_fd) < 0) /* never tried again: the pages may be gone and look clean */
         return -errno;
+    int64_t end_us = clock_us(CLOCK_MONOTONIC);
     file->dirty = false;
-    file->synced_ms = clock_ms(CLOCK_MONOTONIC);
+    file->quick = end_us - begin_us < QUICK_US;
+    atomic_store(&file->durable, file->written);
+    file->synced_ms = end_us / 1000;
     return 0;
 }
 
@@ -162,7 +195,7 @@ static int rotate(struct mq_log_file *file, size_t n, uint64_t first)
     uint64_t cut = atomic_load(&file->last_in_snapshot);
     bool whole = file->segment_n + n > file->config.segment_bytes || (file->segment_first <= cut && first > cut);
     if (file->segment_fd >= 0 && file->segment_n && whole) {
-        if ((status = sync_segment(file)) < 0)
+        if ((status = sync_segment(file)) < 0 || (status = cut_zeros(file)) < 0)
             return status;
         close(file->segment_fd);
         file->segment_fd = -1;
@@ -192,6 +225,15 @@ static mq_slice one_segment(struct mq_log_file *file, mq_slice bytes, uint64_t *
     return mq_slice_of(bytes.p, n);
 }
 
+/* The number of the last of these frames. */
+static uint64_t last_of(mq_slice frames)
+{
+    struct mq_frame_head head = {0};
+    for (size_t at = 0; at < frames.n; at += MQ_FRAME_HEAD + head.body_n)
+        MQ_ASSERT(mq_frame_head_get(frames.p + at, &head));
+    return head.number;
+}
+
 /* Writes what was appended since the last time, and commits it. */
 static int write_group(struct mq_log_file *file, uint64_t last)
 {
@@ -202,9 +244,11 @@ static int write_group(struct mq_log_file *file, uint64_t last)
         if ((status = rotate(file, bytes.n, first)) < 0)
             return status;
         allocate(file, bytes.n);
+        zero_ahead(file, bytes.n);
         if ((status = write_some(file, bytes)) < 0)
             return status;
         mq_ring_consume(&file->writing, bytes.n);
+        file->written = mq_ring_used(&file->writing) ? last_of(bytes) : last;
     }
     if (file->config.fsync == MQ_FSYNC_ALWAYS && (status = sync_segment(file)) < 0)
         return status;
@@ -213,6 +257,68 @@ static int write_group(struct mq_log_file *file, uint64_t last)
         file->log.on_commit(file->log.on_commit_context);
     return 0;
 }
+
+/* Takes what was appended; the number of its last frame. `turn` and `mutex` held. */
+static uint64_t take_pending(struct mq_log_file *file)
+{
+    struct mq_ring full = file->pending;
+    file->pending = file->writing;
+    file->writing = full;
+    atomic_store(&file->appended, false);
+    return file->number;
+}
+
+/* --- writing beside the writing thread --- */
+
+static void file_enter(struct mq_log *log)
+{
+    struct mq_log_file *file = mq_log_file_of(log);
+    if (file->config.fsync == MQ_FSYNC_ALWAYS)
+        atomic_fetch_add(&file->busy, 1);
+}
+
+/* May what is pending be written by whoever holds `turn`, without waiting for room or for long? */
+static bool is_soon_done(const struct mq_log_file *file)
+{
+    size_t n = mq_ring_used(&file->pending);
+    uint64_t end = file->segment_n + n;
+    return n && n <= QUICK_BYTES && file->quick && !file->failed && file->segment_fd >= 0 && end <= file->allocated &&
+           end <= file->config.segment_bytes && file->segment_first > atomic_load(&file->last_in_snapshot) && !atomic_load(&file->log.full);
+}
+
+static bool write_beside(struct mq_log_file *file)
+{
+    uint64_t last = 0;
+    if (!mq_mutex_try(&file->turn))
+        return false;
+    mq_mutex_lock(&file->mutex);
+    bool soon = is_soon_done(file);
+    if (soon)
+        last = take_pending(file);
+    mq_mutex_unlock(&file->mutex);
+    if (soon)
+        file->failed = write_group(file, last);
+    bool done = soon && !file->failed;
+    if (file->failed)
+        atomic_store(&file->appended, true); /* the writing thread must look, and tell */
+    mq_mutex_unlock(&file->turn);
+    return done;
+}
+
+static void file_leave(struct mq_log *log, bool alone)
+{
+    struct mq_log_file *file = mq_log_file_of(log);
+    if (file->config.fsync != MQ_FSYNC_ALWAYS)
+        return;
+    atomic_fetch_sub(&file->busy, 1);
+    while (atomic_load(&file->appended))
+        if (!alone || !write_beside(file)) {
+            mq_hook_due(&file->hook, 0);
+            return;
+        }
+}
+
+/* --- the writing thread --- */
 
 /* Sleeps until something is appended, or there is something else to do. */
 static void rest(struct mq_log_file *file)
@@ -225,35 +331,48 @@ static void rest(struct mq_log_file *file)
         timeout = left > 0 ? (int)left : 0;
     }
     mq_hook_plan(&file->hook, INT64_MAX);
-    mq_mutex_lock(&file->mutex);
-    bool more = mq_ring_used(&file->pending) || atomic_load(&file->stopping);
-    mq_mutex_unlock(&file->mutex);
+    bool more = (atomic_load(&file->appended) && !atomic_load(&file->busy)) || atomic_load(&file->stopping);
     mq_hook_sleep(&file->hook, more ? 0 : timeout);
-    if (atomic_load(&file->log.full) && file->segment_fd >= 0)
-        allocate(file, 0);
+    if (atomic_load(&file->log.full)) {
+        mq_mutex_lock(&file->turn);
+        if (file->segment_fd >= 0)
+            allocate(file, 0);
+        mq_mutex_unlock(&file->turn);
+    }
+}
+
+/* Writes what is pending; 1 if there was anything, 0, or negative. `turn` held. */
+static int write_pending(struct mq_log_file *file)
+{
+    mq_mutex_lock(&file->mutex);
+    bool any = mq_ring_used(&file->pending) > 0;
+    uint64_t last = any ? take_pending(file) : 0;
+    mq_mutex_unlock(&file->mutex);
+    int status = file->failed;
+    if (status == 0 && any)
+        status = write_group(file, last);
+    return status < 0 ? status : any;
 }
 
 static int step(struct mq_log_file *file, bool *over)
 {
-    mq_mutex_lock(&file->mutex);
-    bool stopping = atomic_load(&file->stopping);
-    struct mq_ring full = file->pending;
-    file->pending = file->writing;
-    file->writing = full;
-    uint64_t last = file->number;
-    mq_mutex_unlock(&file->mutex);
-    int status = 0;
-    if (mq_ring_used(&file->writing)) {
-        status = write_group(file, last);
-        if (file->config.fsync != MQ_FSYNC_ALWAYS && !stopping)
-            pause_ms(GROUP_MS); /* nobody waits for this: many frames then share a wake-up and a write */
-    } else if (stopping) {
-        *over = true;
-    } else {
-        rest(file);
-    }
+    bool stopping = atomic_load(&file->stopping); /* before the look: what was appended before the stop is written */
+    mq_mutex_lock(&file->turn);
+    int status = write_pending(file);
+    *over = status == 0 && stopping;
     bool due = *over || (file->config.fsync == MQ_FSYNC_EVERYSEC && clock_ms(CLOCK_MONOTONIC) >= file->synced_ms + SYNC_MS);
-    return status == 0 && due ? sync_segment(file) : status;
+    int synced = status >= 0 && due ? sync_segment(file) : 0;
+    if (synced == 0 && *over)
+        synced = cut_zeros(file);
+    mq_mutex_unlock(&file->turn);
+    status = synced < 0 ? synced : status;
+    if (status < 0 || *over)
+        return status;
+    if (status == 0)
+        rest(file);
+    else if (file->config.fsync != MQ_FSYNC_ALWAYS && !stopping)
+        pause_ms(GROUP_MS); /* nobody waits for this: many frames then share a wake-up and a write */
+    return 0;
 }
 
 int mq_log_file_run(struct mq_log *log)
@@ -291,11 +410,13 @@ static void file_close(struct mq_log *log)
     mq_ring_close(&file->writing);
     mq_hook_close(&file->hook);
     mq_mutex_close(&file->mutex);
+    mq_mutex_close(&file->turn);
     mq_free((char *)file->config.folder);
     mq_free(file);
 }
 
-static const struct mq_log_ops file_ops = {file_append, file_committed, mq_log_file_replay, file_close, &mq_log_file_snapshots};
+static const struct mq_log_ops file_ops = {file_append, file_committed, mq_log_file_replay, file_close, file_enter, file_leave,
+                                       &mq_log_file_snapshots};
 
 static int open_folder(struct mq_log_file *file)
 {
@@ -331,6 +452,8 @@ struct mq_log *mq_log_file_open(const struct mq_log_file_config *config, char *w
         file->config.segment_bytes = SEGMENT_BYTES;
     file->folder_fd = file->lock_fd = file->segment_fd = -1;
     mq_mutex_init(&file->mutex);
+    mq_mutex_init(&file->turn);
+    file->quick = true;
     mq_ring_init_sized(&file->pending, BUFFER_BYTES);
     mq_ring_init_sized(&file->writing, BUFFER_BYTES);
     if (open_folder(file) < 0) {

@@ -12,23 +12,31 @@ struct mq_log_file {
     int folder_fd, lock_fd;
     struct mq_hook hook; /* where the writing thread sleeps */
     _Atomic bool stopping;
-    _Atomic uint64_t committed;
+    _Atomic uint64_t committed; /* frames up to here are written, and with ALWAYS synced */
+    _Atomic uint64_t durable;   /* frames up to here are synced */
 
     struct mq_mutex mutex;  /* appending: taken with a shard's mutex held, for as long as a copy takes */
     struct mq_ring pending; /* whole frames, to be written */
+    _Atomic bool appended;  /* there are any; readable without the mutex */
+    _Atomic int busy;       /* threads between enter and leave */
     uint64_t number;        /* of the last frame appended */
     int64_t time_ms;        /* of the last header: never goes back */
     uint32_t chain;         /* after it */
     uint64_t epoch;
 
-    /* The writing thread's. */
+    /* Whoever writes has this: the writing thread, or one that leaves. Taken before `mutex`, never with a shard's. */
+    struct mq_mutex turn;
     struct mq_ring writing;
     int segment_fd;         /* -1: the next frame begins one */
     uint64_t segment_first; /* number of its first frame */
     uint64_t segment_n;     /* bytes written */
     uint64_t allocated;     /* bytes of disk asked for ahead */
+    uint64_t zeroed;        /* bytes that are written, zeros ahead included */
     int64_t synced_ms;
+    uint64_t written;       /* number of the last frame written */
     bool dirty;             /* written and not yet synced */
+    bool quick;             /* the last sync was soon done */
+    int failed;             /* -errno: nothing is written any more */
     uint64_t cut;           /* bytes of a torn tail */
     char why[1024];
     _Atomic uint64_t since_snapshot; /* bytes appended */
@@ -50,8 +58,11 @@ struct mq_frame_cursor {
 /* Reads the frame at bytes[at..] and moves the cursor; false: no whole and good frame stands there, *what says why. */
 bool mq_frame_read(struct mq_frame_cursor *cursor, mq_slice bytes, uint64_t at, struct mq_frame_head *head, mq_slice *body,
                    const char **what);
-/* Where the next good frame stands, of this number or a later one, from bytes[at..] on; bytes.n if there is none. */
-uint64_t mq_frame_find(mq_slice bytes, uint64_t at, uint64_t number);
+/* Where the next good frame stands that knows frames up to `durable` to have been on the disk, from bytes[at..] on; bytes.n if there
+ * is none. */
+uint64_t mq_frame_find(mq_slice bytes, uint64_t at, uint64_t durable);
+/* Nothing but zeros from bytes[at..] on. */
+bool mq_frame_is_zeros(mq_slice bytes, uint64_t at);
 /* Visits the records of a frame; -EBADMSG if they are not what its header says. */
 int mq_frame_visit(mq_slice body, uint32_t records, mq_log_visit *visit, void *context);
 /* The file in memory, to be unmapped; 0 or -errno. */

@@ -89,7 +89,7 @@ void mq_file_unmap(mq_slice bytes)
         munmap((void *)bytes.p, bytes.n);
 }
 
-uint64_t mq_frame_find(mq_slice bytes, uint64_t at, uint64_t number)
+uint64_t mq_frame_find(mq_slice bytes, uint64_t at, uint64_t durable)
 {
     struct mq_frame_head head;
     for (; at + MQ_FRAME_HEAD <= bytes.n; at += 8) {
@@ -98,15 +98,15 @@ uint64_t mq_frame_find(mq_slice bytes, uint64_t at, uint64_t number)
             continue;
         if (head.version != MQ_FRAME_VERSION)
             return at;
-        if (head.number >= number && bytes.n - at - MQ_FRAME_HEAD >= head.body_n &&
+        if (head.durable >= durable && bytes.n - at - MQ_FRAME_HEAD >= head.body_n &&
             mq_crc32c(0, p + MQ_FRAME_HEAD, head.body_n) == head.body_crc)
             return at;
     }
     return bytes.n;
 }
 
-/* Is there a good frame, of a later number, anywhere behind the bad place? Then this is no torn tail. */
-static bool good_frame_behind(const struct reading *reading)
+/* Does a good frame behind the bad place know that what stood there was on the disk? Then this is no torn tail. */
+static bool was_durable(const struct reading *reading)
 {
     return mq_frame_find(reading->bytes, reading->at + 8, reading->cursor->number + 1) < reading->bytes.n;
 }
@@ -125,11 +125,20 @@ int mq_log_file_foreign(struct mq_log_file *file, const char *name)
                            file->config.folder, name, MQ_FRAME_VERSION);
 }
 
-/* The end of the last segment was not written whole when the machine or the daemon went down: nobody was answered about it. */
+bool mq_frame_is_zeros(mq_slice bytes, uint64_t at)
+{
+    while (at < bytes.n && !bytes.p[at])
+        at++;
+    return at == bytes.n;
+}
+
+/* The end of the last segment was not written whole when the machine or the daemon went down: nobody was answered about it. Zeros
+ * were to be overwritten, and are no end of anything. */
 static int cut_tail(struct reading *reading, int fd)
 {
     struct mq_log_file *file = reading->file;
-    file->cut = reading->bytes.n - reading->at;
+    if (!mq_frame_is_zeros(reading->bytes, reading->at))
+        file->cut = reading->bytes.n - reading->at;
     if (ftruncate(fd, (off_t)reading->at) < 0 || fsync(fd) < 0)
         return mq_log_file_why(file, -errno, "the torn end of %s/%s cannot be cut: %s", file->config.folder, reading->name, strerror(errno));
     return 0;
@@ -142,7 +151,7 @@ static int read_frames(struct reading *reading, int fd, mq_log_visit *visit, voi
     while (reading->at < reading->bytes.n) {
         if (!mq_frame_read(reading->cursor, reading->bytes, reading->at, &head, &body, &reading->what))
             return reading->cursor->foreign ? mq_log_file_foreign(reading->file, reading->name)
-                 : !reading->last || good_frame_behind(reading) ? damaged(reading) : cut_tail(reading, fd);
+                 : !reading->last || was_durable(reading) ? damaged(reading) : cut_tail(reading, fd);
         int status = head.number > reading->known ? mq_frame_visit(body, head.records, visit, context) : 0;
         if (status == -EBADMSG)
             return mq_log_file_why(reading->file, status, "%s/%s has a frame at byte %" PRIu64 " that this version cannot read: use the version that wrote it",
@@ -171,7 +180,7 @@ static int read_segment(struct reading *reading, uint64_t first, mq_log_visit *v
     if (status == 0 && reading->last && reading->cursor->number >= reading->known) { /* appending goes on here */
         file->segment_fd = fd;
         file->segment_first = first;
-        file->segment_n = file->allocated = reading->at;
+        file->segment_n = file->allocated = file->zeroed = reading->at;
         return 0;
     }
     close(fd);
@@ -216,11 +225,16 @@ int mq_log_file_replay(struct mq_log *log, mq_log_visit *visit, void *context)
     mq_free(firsts);
     if (status < 0)
         return status;
+    /* What was read may be in the system's memory only, when the process before was killed: from here on it is answered for. */
+    if (file->segment_fd >= 0 && fdatasync(file->segment_fd) < 0)
+        return mq_log_file_why(file, -errno, "the log in %s cannot be synced: %s", file->config.folder, strerror(errno));
     file->number = cursor.number > reading.known ? cursor.number : reading.known;
     file->chain = cursor.chain;
     file->epoch = cursor.epoch + 1;
     file->time_ms = cursor.time_ms;
+    file->written = file->number;
     atomic_store(&file->committed, file->number);
+    atomic_store(&file->durable, file->number);
     file->replayed = true;
     return 0;
 }

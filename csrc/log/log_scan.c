@@ -31,6 +31,7 @@ static struct mq_log_stretch read_stretch(mq_slice bytes, uint64_t at, bool *for
             stretch.chain_before = head.chain;
         }
         stretch.last = head.number;
+        stretch.durable = head.durable;
         stretch.chain_after = cursor.chain;
         stretch.bytes = at + MQ_FRAME_HEAD + body.n - stretch.offset;
         stretch.ends_snapshot = head.shard == MQ_SNAPSHOT_END;
@@ -39,17 +40,22 @@ static struct mq_log_stretch read_stretch(mq_slice bytes, uint64_t at, bool *for
     return stretch;
 }
 
-static int scan(mq_slice bytes, mq_log_visit_stretch *visit, void *context)
+/* *size: without zeros at the end, which were written ahead. */
+static int scan(mq_slice bytes, uint64_t *size, mq_log_visit_stretch *visit, void *context)
 {
     bool foreign = false;
+    uint64_t end = 0;
     for (uint64_t at = mq_frame_find(bytes, 0, 0); at < bytes.n;) {
         struct mq_log_stretch stretch = read_stretch(bytes, at, &foreign);
         if (foreign)
             return -EPROTONOSUPPORT;
-        if (stretch.bytes)
+        if (stretch.bytes) {
             visit(context, &stretch);
+            end = stretch.offset + stretch.bytes;
+        }
         at = mq_frame_find(bytes, at + (stretch.bytes ? stretch.bytes : 8), 0);
     }
+    *size = mq_frame_is_zeros(bytes, end) ? end : bytes.n;
     return 0;
 }
 
@@ -61,8 +67,7 @@ int mq_log_scan(const char *path, uint64_t *size, mq_log_visit_stretch *visit, v
         close(fd);
     if (status < 0)
         return status;
-    *size = bytes.n;
-    status = scan(bytes, visit, context);
+    status = scan(bytes, size, visit, context);
     mq_file_unmap(bytes);
     return status;
 }

@@ -28,6 +28,7 @@ void mq_frame_head_put(const struct mq_frame_head *head, char out[MQ_FRAME_HEAD]
     put(out, 40, &head->body_n, 4);
     put(out, 44, &head->body_crc, 4);
     put(out, 48, &head->chain, 4);
+    put(out, 52, &head->durable, 8);
     uint32_t crc = mq_crc32c(0, out, 60);
     put(out, 60, &crc, 4);
 }
@@ -49,6 +50,7 @@ bool mq_frame_head_get(const char in[MQ_FRAME_HEAD], struct mq_frame_head *head)
     get(in, 40, &head->body_n, 4);
     get(in, 44, &head->body_crc, 4);
     get(in, 48, &head->chain, 4);
+    get(in, 52, &head->durable, 8);
     return head->body_n <= MQ_FRAME_BODY_MAX;
 }
 

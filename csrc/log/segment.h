@@ -2,11 +2,12 @@
  *
  *   0 magic "MQF1"   4 u16 version   6 u16 flags (0)   8 u16 shard   10 u16 writer (0)   12 u32 records
  *   16 u64 epoch: how often the log was opened   24 u64 number of the frame, from 1   32 i64 time of the log, ms since the epoch
- *   40 u32 bytes of the body   44 u32 CRC-32C of the body   48 u32 chain: CRC-32C of all headers before   52 8 bytes of 0
+ *   40 u32 bytes of the body   44 u32 CRC-32C of the body   48 u32 chain: CRC-32C of all headers before   52 u64 durable: frames up to here were on the disk
  *   60 u32 CRC-32C of the 60 bytes before
  *
  * All little-endian. The chain goes over the headers, which hold the sums of the bodies, so that a frame that was left out or put
- * elsewhere is noticed.
+ * elsewhere is noticed. `durable` tells damage from a torn end: what is written between two syncs may reach the disk in any order, so
+ * a bad frame before good ones is damage only if one of these knows that it was on the disk once.
  */
 #ifndef MQ_SEGMENT_H
 #define MQ_SEGMENT_H
@@ -29,6 +30,7 @@ struct mq_frame_head {
     uint64_t epoch, number;
     int64_t time_ms;
     uint32_t body_n, body_crc, chain;
+    uint64_t durable; /* frames up to this number were on the disk when this one was appended */
 };
 
 void mq_frame_head_put(const struct mq_frame_head *head, char out[MQ_FRAME_HEAD]);

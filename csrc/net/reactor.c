@@ -191,6 +191,9 @@ static int turn(struct mq_reactor *reactor, struct epoll_event *events)
     mq_mailbox_awake(&reactor->mailbox);
     if (error && error != EINTR)
         return -error;
+    if (!reactor->in_log)
+        mq_log_enter(reactor->engine->log);
+    reactor->in_log = true;
     reactor->now_ms = mq_engine_now(reactor->engine);
     for (int i = 0; i < n; i++) {
         struct mq_source *source = events[i].data.ptr;
@@ -206,6 +209,10 @@ static int turn(struct mq_reactor *reactor, struct epoll_event *events)
     free_finished(reactor);
     if (MQ_UNLIKELY(reactor->pause_accept) && reactor->now_ms >= reactor->accept_at_ms)
         resume_accepting(reactor);
+    if (mq_list_empty(&reactor->dirty)) { /* else there is more to do at once */
+        mq_log_leave(reactor->engine->log, reactor->uncommitted.next == reactor->uncommitted.prev); /* one, or none */
+        reactor->in_log = false;
+    }
     return 0;
 }
 
@@ -218,6 +225,9 @@ int mq_net_run(struct mq_net *net, unsigned index)
     int error = index == 0 ? mq_listeners_watch(reactor, true) : 0;
     while (!error && !stop_step(reactor))
         error = turn(reactor, events);
+    if (reactor->in_log)
+        mq_log_leave(net->engine->log, false);
+    reactor->in_log = false;
     return error;
 }
 

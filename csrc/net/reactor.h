@@ -24,6 +24,7 @@ struct mq_reactor {
     struct mq_list conns;        /* all of them */
     struct mq_list dirty;        /* with something to write, process or close before the next sleep */
     struct mq_list uncommitted;  /* with answers that wait for the log */
+    bool in_log;                 /* between mq_log_enter and mq_log_leave */
     struct mq_list finished;     /* closed in this turn, freed at its end */
     uint64_t committed_seen;     /* how far the log was when `uncommitted` was last gone through */
     struct mq_heap timers;       /* struct mq_parked, by the end of its wait */

@@ -56,6 +56,12 @@ static void *sweeper_main(void *argument)
     return NULL;
 }
 
+static void *log_main(void *engine)
+{
+    CHECK_INT(mq_engine_run_log(engine), 0); /* without a folder it ends at once */
+    return NULL;
+}
+
 void server_start(struct server *server, const struct mq_config *config, unsigned reactors)
 {
     struct mq_config defaults = engine_config();
@@ -70,6 +76,7 @@ void server_start(struct server *server, const struct mq_config *config, unsigne
         *start = (struct start){server->net, i};
         CHECK_INT(pthread_create(&server->threads[i], NULL, reactor_main, start), 0);
     }
+    CHECK_INT(pthread_create(&server->log, NULL, log_main, server->engine), 0);
     for (unsigned i = 0; i < 2; i++) {
         struct sweeper *sweeper = malloc(sizeof *sweeper);
         *sweeper = (struct sweeper){server->engine, i};
@@ -91,6 +98,8 @@ void server_end(struct server *server)
     mq_engine_stop_waiting(server->engine);
     for (unsigned i = 0; i < 2; i++)
         CHECK_INT(pthread_join(server->sweepers[i], NULL), 0);
+    mq_engine_stop_log(server->engine);
+    CHECK_INT(pthread_join(server->log, NULL), 0);
     mq_net_free(server->net);
     mq_engine_check(server->engine);
     mq_engine_free(server->engine);

@@ -18,6 +18,7 @@ struct server {
     unsigned reactors;
     pthread_t threads[SERVER_REACTORS];
     pthread_t sweepers[2]; /* by enum mq_work */
+    pthread_t log;
     char why[512];
     int port;
 };

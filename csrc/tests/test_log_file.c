@@ -252,7 +252,7 @@ TEST(every_prefix_of_a_log_opens_and_has_the_records_of_its_whole_frames)
     remove_folder();
 }
 
-TEST(a_torn_tail_of_zeros_or_rubbish_is_cut_and_the_log_goes_on)
+TEST(a_tail_of_zeros_or_rubbish_is_cut_and_the_log_goes_on)
 {
     for (int fill = 0; fill < 2; fill++) {
         char path[400];
@@ -265,7 +265,7 @@ TEST(a_torn_tail_of_zeros_or_rubbish_is_cut_and_the_log_goes_on)
         save(path, longer, n + 5000);
         struct mq_log *log = open_log(MQ_FSYNC_ALWAYS, 0);
         CHECK_INT(replay(log).n, 20);
-        CHECK_INT(mq_log_file_cut(log), 5000);
+        CHECK_INT(mq_log_file_cut(log), fill ? 5000 : 0); /* zeros were written ahead: nothing is missing */
         log->ops->close(log);
         write_log(30, 0);
         CHECK_INT(count_log(), 30);
@@ -273,6 +273,39 @@ TEST(a_torn_tail_of_zeros_or_rubbish_is_cut_and_the_log_goes_on)
         free(longer);
         remove_folder();
     }
+}
+
+/* Between two syncs the disk may write in any order: a hole before good frames is a torn end unless one of these knows better. */
+TEST(a_group_that_reached_the_disk_in_part_is_cut_from_its_first_hole_on)
+{
+    char path[400];
+    size_t whole, n;
+    new_folder();
+    write_log(20, 0);
+    whole = size_of(only_segment(path));
+    struct mq_log *log = open_log(MQ_FSYNC_ALWAYS, 0);
+    replay(log);
+    for (uint64_t id = 21; id <= 30; id++)
+        append(log, id, 1);
+    pthread_t thread = start(log); /* all ten with one sync */
+    CHECK_INT(stop(log, thread), 0);
+    log->ops->close(log);
+    char *bytes = load(path, &n);
+    size_t frame = (n - whole) / 10;
+    bytes[whole + 4 * frame + 70] ^= 1;
+    save(path, bytes, n);
+    log = open_log(MQ_FSYNC_ALWAYS, 0);
+    CHECK_INT(replay(log).n, 24);
+    CHECK_INT(mq_log_file_cut(log), 6 * frame);
+    log->ops->close(log);
+    bytes[whole + 4 * frame + 70] ^= 1;
+    bytes[whole - 10] ^= 1; /* the one before was synced, and the ten know it */
+    save(path, bytes, n);
+    log = open_log(MQ_FSYNC_ALWAYS, 0);
+    CHECK_INT(log->ops->replay(log, visit, &(struct seen){0}), -EBADMSG);
+    log->ops->close(log);
+    free(bytes);
+    remove_folder();
 }
 
 TEST(damage_in_the_middle_stops_the_start_and_says_where)

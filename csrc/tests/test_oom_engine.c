@@ -23,7 +23,7 @@ static void close_log(struct mq_log *log) { free(log); }
 
 static struct mq_log *swallowing_log(void)
 {
-    static const struct mq_log_ops ops = {swallow, all_committed, no_replay, close_log, NULL};
+    static const struct mq_log_ops ops = {.append = swallow, .committed = all_committed, .replay = no_replay, .close = close_log};
     struct mq_log *log = malloc(sizeof *log);
     *log = (struct mq_log){.ops = &ops, .wants_records = true};
     return log;

@@ -9,7 +9,9 @@
 #include <sched.h>
 #include <stdatomic.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #define REACTORS 3
 #define QUEUES 4
@@ -171,18 +173,24 @@ static void join(struct actor *actors, unsigned n)
         CHECK_INT(pthread_join(actors[i].thread, NULL), 0);
 }
 
-static void start_server(void)
+static void start_server(const char *folder)
 {
     struct mq_config config = engine_config();
+    config.folder = folder;
     config.manual_time_ms = -1;
     config.max_deliveries = 1000000; /* workers die often */
     server_start(&s, &config, REACTORS);
 }
 
-TEST(every_job_is_acked_once_whatever_threads_there_are)
+static void ack_every_job_once(const char *folder)
 {
     struct actor producers[3], workers[6], insiders[2], admins[1], listeners[2];
-    start_server();
+    atomic_store(&stopping, 0);
+    atomic_store(&all_pushed, 0);
+    atomic_store(&listening, 0);
+    atomic_store(&pushed, 0);
+    atomic_store(&acked, 0);
+    start_server(folder);
     start(listeners, 2, listen_in, 0);
     WAIT_UNTIL(atomic_load(&listening) == 2);
     start(workers, 6, work, 0);
@@ -201,6 +209,17 @@ TEST(every_job_is_acked_once_whatever_threads_there_are)
     CHECK_INT(server_stat(&s, "queued") + server_stat(&s, "processing") + server_stat(&s, "delayed") + server_stat(&s, "dlq"), 0);
     WAIT_UNTIL(mq_net_connections(s.net) == 0);
     server_end(&s);
+}
+
+TEST(every_job_is_acked_once_whatever_threads_there_are) { ack_every_job_once(NULL); }
+
+TEST(every_job_is_acked_once_with_a_log_that_many_threads_write)
+{
+    char folder[] = "/tmp/mqfast-test-XXXXXX", command[64];
+    CHECK(mkdtemp(folder));
+    ack_every_job_once(folder);
+    snprintf(command, sizeof command, "rm -r %s", folder);
+    CHECK_INT(system(command), 0);
 }
 
 /* --- a stop in the middle: whoever talks to it sees the end of the connection, and the engine goes on --- */
@@ -231,7 +250,7 @@ static void stop_in_the_middle(int force)
 {
     struct actor talkers[8], insiders[2];
     atomic_store(&stopping, 0);
-    start_server();
+    start_server(NULL);
     start(talkers, 8, talk_until_the_end, 0);
     start(insiders, 2, work_inside, 0);
     WAIT_UNTIL(server_stat(&s, "completed") > 100);

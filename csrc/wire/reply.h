@@ -63,12 +63,21 @@ void mq_reply_list(struct mq_reply *reply, enum mq_result_kind kind);
 void mq_reply_list_job(struct mq_reply *reply, const struct mq_job_view *job);
 void mq_reply_list_id(struct mq_reply *reply, uint64_t id);
 void mq_reply_list_queue(struct mq_reply *reply, const struct mq_queue_view *queue);
+/* With what only a page of queues shows. */
+void mq_reply_list_queue_page(struct mq_reply *reply, const struct mq_queue_view *queue);
+/* `total` match; the last row's value and name are the cursor, name p NULL: it was the last page. */
+void mq_reply_queue_page_end(struct mq_reply *reply, uint64_t total, int64_t value, mq_slice name);
 void mq_reply_list_cron(struct mq_reply *reply, const struct mq_cron_view *cron);
 void mq_reply_list_end(struct mq_reply *reply);
 /* The same of a page; `cursor` NULL: it was the last. */
 void mq_reply_page_end(struct mq_reply *reply, const uint64_t *cursor);
 /* What a cursor meant; false if it is none. */
 bool mq_cursor_parse(mq_slice text, uint64_t *cursor);
+
+/* Counts of dead letters: begin, a queue at a time, end. */
+void mq_reply_counts(struct mq_reply *reply);
+void mq_reply_list_counts(struct mq_reply *reply, mq_slice queue_json, const struct mq_reason_count *counts, unsigned n);
+void mq_reply_counts_end(struct mq_reply *reply);
 
 /* A line about an event, not an answer. `queue_json` quoted. False: no memory, nothing was written. */
 bool mq_reply_event(struct mq_ring *out, const char *event, mq_slice queue_json, uint64_t job, uint64_t seq);

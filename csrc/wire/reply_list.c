@@ -40,12 +40,8 @@ void mq_reply_list_id(struct mq_reply *reply, uint64_t id)
         mq_reply_commit(reply, put_number(put_comma(reply, o), id));
 }
 
-void mq_reply_list_queue(struct mq_reply *reply, const struct mq_queue_view *queue)
+static char *put_queue(char *o, const struct mq_queue_view *queue)
 {
-    char *o = mq_reply_room(reply, 320 + queue->name_json.n);
-    if (!o)
-        return;
-    o = put_comma(reply, o);
     o = put_slice(PUT(o, "{\"name\":"), queue->name_json);
     o = put_number(PUT(o, ",\"pending\":"), queue->pending);
     o = put_number(PUT(o, ",\"processing\":"), queue->processing);
@@ -55,8 +51,88 @@ void mq_reply_list_queue(struct mq_reply *reply, const struct mq_queue_view *que
     o = put_limit(PUT(o, ",\"concurrency_limit\":"), queue->concurrency);
     o = put_number(PUT(o, ",\"delayed\":"), queue->delayed);
     o = put_number(PUT(o, ",\"completed\":"), queue->completed);
-    o = put_limit(PUT(o, ",\"rate_duration\":"), queue->rate_limit ? queue->rate_duration_ms : 0);
-    mq_reply_commit(reply, PUT(o, "}"));
+    return put_limit(PUT(o, ",\"rate_duration\":"), queue->rate_limit ? queue->rate_duration_ms : 0);
+}
+
+void mq_reply_list_queue(struct mq_reply *reply, const struct mq_queue_view *queue)
+{
+    char *o = mq_reply_room(reply, 320 + queue->name_json.n);
+    if (o)
+        mq_reply_commit(reply, PUT(put_queue(put_comma(reply, o), queue), "}"));
+}
+
+/* n in so many seconds, as a rate with one decimal. */
+static char *put_rate(char *o, uint64_t n, unsigned seconds)
+{
+    uint64_t tenths = n * 10 / (seconds ? seconds : 1);
+    o = put_number(o, tenths / 10);
+    *o++ = '.';
+    *o++ = (char)('0' + tenths % 10);
+    return o;
+}
+
+void mq_reply_list_queue_page(struct mq_reply *reply, const struct mq_queue_view *queue)
+{
+    char *o = mq_reply_room(reply, 480 + queue->name_json.n);
+    if (!o)
+        return;
+    o = put_queue(put_comma(reply, o), queue);
+    o = put_number(PUT(o, ",\"waiting\":"), queue->parents);
+    o = put_time_or_null(PUT(o, ",\"head_age\":"), queue->head_age_ms);
+    o = put_rate(PUT(o, ",\"in\":"), queue->in, queue->recent_s);
+    o = put_rate(PUT(o, ",\"out\":"), queue->out, queue->recent_s);
+    mq_reply_commit(reply, PUT(put_flag(PUT(o, ",\"parked\":"), queue->parked), "}"));
+}
+
+void mq_reply_queue_page_end(struct mq_reply *reply, uint64_t total, int64_t value, mq_slice name)
+{
+    char *o = mq_reply_room(reply, 128 + MQ_QUOTED_MAX(name.n));
+    if (!o)
+        return;
+    o = put_number(PUT(o, "],\"total\":"), total);
+    o = PUT(o, ",\"cursor\":");
+    if (!name.p) {
+        mq_reply_finish(reply, PUT(o, "null"));
+        return;
+    }
+    *o++ = '"';
+    if (value < 0)
+        *o++ = '-';
+    o = put_number(o, value < 0 ? (uint64_t)-value : (uint64_t)value);
+    char *tilde = o;
+    o += mq_quote(name, o);
+    *tilde = '~'; /* in place of the name's own opening quote */
+    mq_reply_finish(reply, o);
+}
+
+void mq_reply_counts(struct mq_reply *reply)
+{
+    char *o = mq_reply_room(reply, 32);
+    if (!o)
+        return;
+    reply->listed = 0;
+    mq_reply_commit(reply, PUT(o, "{\"ok\":true,\"counts\":{"));
+}
+
+void mq_reply_list_counts(struct mq_reply *reply, mq_slice queue_json, const struct mq_reason_count *counts, unsigned n)
+{
+    char *o = mq_reply_room(reply, 32 + queue_json.n + n * 64);
+    if (!o)
+        return;
+    o = PUT(put_slice(put_comma(reply, o), queue_json), ":{");
+    for (unsigned i = 0; i < n; i++) {
+        o = PUT(put_text(PUT(o, "\""), counts[i].reason), "\":");
+        o = PUT(put_number(o, counts[i].n), ",");
+    }
+    o[-1] = '}'; /* a queue without any is not told */
+    mq_reply_commit(reply, o);
+}
+
+void mq_reply_counts_end(struct mq_reply *reply)
+{
+    char *o = mq_reply_room(reply, 8);
+    if (o)
+        mq_reply_finish(reply, PUT(o, "}"));
 }
 
 void mq_reply_list_cron(struct mq_reply *reply, const struct mq_cron_view *cron)

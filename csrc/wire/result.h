@@ -26,6 +26,8 @@ enum mq_result_kind {
     MQ_RESULT_ENDING,
     MQ_RESULT_METRICS,
     MQ_RESULT_CRONS,
+    MQ_RESULT_COUNTS,
+    MQ_RESULT_CLIENTS,
 };
 
 /* A job that another waits for. */
@@ -60,7 +62,17 @@ struct mq_queue_view {
     mq_slice name_json;
     uint64_t pending, processing, delayed, parents, dlq, completed;
     uint64_t rate_limit, rate_duration_ms, concurrency; /* 0 = no limit */
+    int64_t head_age_ms;  /* how long the next job has been ready; -1 = there is none */
+    uint64_t in, out;     /* pushed and completed in the last recent_s seconds */
+    unsigned recent_s;
     bool paused;
+    bool parked;          /* a pull waits for a job */
+};
+
+/* Dead letters of one reason. */
+struct mq_reason_count {
+    const char *reason;
+    uint64_t n;
 };
 
 struct mq_stats_view {
