@@ -165,7 +165,8 @@ class Reactors:
 def scan_log(path: str) -> tuple[int, list[tuple[int, int, int, int, int, int, int, int, bool]]]:
     """What is good in a segment or snapshot: its size in bytes, and a row for each stretch of whole frames that follow
     each other, in order: offset, bytes, first frame, last frame, records, chain before, chain after, the frame up to
-    which its last one knew all to be on the disk, and whether it ends with the end of a snapshot. Raises OSError, and EngineError for another format.
+    which its last one knew all to be on the disk, and whether it ends with the end of a snapshot. Raises OSError, and
+    EngineError for another format.
     """
 
 def tables() -> tuple[

@@ -186,8 +186,8 @@ def _furthest(segments: list[LogFile], usable: list[LogFile]) -> tuple[LogFile |
 def _without_torn_end(file: LogFile) -> tuple[LogFile, int]:
     """The last segment without what was being written when it went down, and how many bytes that is.
 
-    What is written between two syncs may reach the disk in any order: a bad frame is damage only if a good one behind it
-    knows that it was on the disk.
+    What is written between two syncs may reach the disk in any order: a bad frame is damage only if a good one behind
+    it knows that it was on the disk.
     """
     bad = file.bad_offset
     if bad is None:

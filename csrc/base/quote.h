@@ -4,6 +4,9 @@
 
 #include "base/slice.h"
 
+#include <stdbool.h>
+#include <string.h>
+
 /* Bytes needed at most for n bytes of text. */
 #define MQ_QUOTED_MAX(n) ((n) * 6 + 2)
 
@@ -29,6 +32,26 @@ static inline size_t mq_quote(mq_slice text, char *out)
     }
     *o++ = '"';
     return (size_t)(o - out);
+}
+
+/* How much of a JSON string (quotes included) may stand before a closing quote of its own, so that all is at most `most` bytes and
+ * ends between characters; all of it if it is not longer. */
+static inline size_t mq_quoted_cut(mq_slice quoted, size_t most)
+{
+    size_t end = 1;
+    if (quoted.n <= most)
+        return quoted.n;
+    for (size_t at = 1; at < most;) {
+        bool pair = at + 12 <= quoted.n && memcmp(quoted.p + at, "\\ud", 3) == 0 && strchr("89abAB", quoted.p[at + 3]);
+        unsigned char c = (unsigned char)quoted.p[at];
+        if (c == '\\')
+            at += quoted.p[at + 1] != 'u' ? 2 : pair ? 12 : 6;
+        else
+            at += c < 0x80 ? 1 : c < 0xE0 ? 2 : c < 0xF0 ? 3 : 4;
+        if (at < most)
+            end = at;
+    }
+    return end;
 }
 
 #endif

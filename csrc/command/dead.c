@@ -23,19 +23,69 @@ enum mq_outcome mq_do_dlq(struct mq_call *call)
     return MQ_ANSWERED;
 }
 
+/* --- some of them, by id --- */
+
+/* What is done to a dead job of `queue`. MQ_DONE or a refusal. */
+typedef int act_on_dead(struct mq_call *call, struct mq_shard *shard, struct mq_queue *queue, struct mq_job *job);
+
+static int retry_dead(struct mq_call *call, struct mq_shard *shard, struct mq_queue *queue, struct mq_job *job)
+{
+    int refusal = mq_decide_retry_dead_locked(shard, job, call->now_ms);
+    if (refusal == MQ_DONE)
+        mq_shard_serve_locked(shard, queue, call->now_ms);
+    return refusal;
+}
+
+static int purge_dead(struct mq_call *call, struct mq_shard *shard, struct mq_queue *queue, struct mq_job *job)
+{
+    (void)queue;
+    return mq_decide_purge_dead_locked(shard, job, call->now_ms);
+}
+
+static enum mq_outcome answer_done(struct mq_call *call, act_on_dead *act, uint64_t done)
+{
+    if (act == retry_dead)
+        mq_reply_count_listed(call->reply, done);
+    else
+        mq_reply_count(call->reply, done);
+    return MQ_ANSWERED;
+}
+
+/* The queue's dead job of that id, or NULL. */
+static struct mq_job *dead_job(const struct mq_queue *queue, uint64_t id)
+{
+    struct mq_job *job = queue && queue->slot->number == id % MQ_SLOTS ? mq_slot_job(queue->slot, id) : NULL;
+    return job && job->queue == queue && job->state == MQ_JOB_DEAD ? job : NULL;
+}
+
+/* Those of `ids` that are dead letters of the queue; the others are skipped. */
+static enum mq_outcome act_on_ids(struct mq_call *call, act_on_dead *act)
+{
+    struct mq_json element = {0};
+    uint64_t done = 0, id = 0;
+    bool more = true;
+    while (more) {
+        struct mq_shard *shard;
+        struct mq_queue *queue = mq_call_queue(call, false, &shard);
+        for (unsigned i = 0; i < SLICE && (more = mq_request_element(call->request, MQ_F_IDS, &element)); i++) {
+            mq_request_id(call->request, &element, MQ_F_IDS, &id);
+            struct mq_job *job = dead_job(queue, id);
+            done += job && act(call, shard, queue, job) == MQ_DONE;
+        }
+        mq_call_unlock(call, shard);
+        mq_mutex_let_in(&shard->mutex);
+    }
+    return answer_done(call, act, done);
+}
+
 static enum mq_outcome retry_one(struct mq_call *call, uint64_t id)
 {
     struct mq_shard *shard;
     struct mq_queue *queue = mq_call_queue(call, false, &shard);
-    struct mq_job *job = queue && queue->slot->number == id % MQ_SLOTS ? mq_slot_job(queue->slot, id) : NULL;
-    int refusal = MQ_NO_JOB;
-    if (job && job->queue == queue && job->state == MQ_JOB_DEAD) {
-        refusal = mq_decide_retry_dead_locked(shard, job, call->now_ms);
-        if (refusal == MQ_DONE)
-            mq_shard_serve_locked(shard, queue, call->now_ms);
-        else if (refusal == MQ_KEY_TAKEN)
-            mq_call_duplicate(call->request, mq_job_key(job));
-    }
+    struct mq_job *job = dead_job(queue, id);
+    int refusal = job ? retry_dead(call, shard, queue, job) : MQ_NO_JOB;
+    if (refusal == MQ_KEY_TAKEN)
+        mq_call_duplicate(call->request, mq_job_key(job));
     mq_call_unlock(call, shard);
     if (refusal == MQ_KEY_TAKEN)
         return mq_refuse_request(call, MQ_E_DUPLICATE);
@@ -45,58 +95,81 @@ static enum mq_outcome retry_one(struct mq_call *call, uint64_t id)
     return MQ_ANSWERED;
 }
 
-/* Retries a slice of the dead-letter queue, from the job behind *after on (0 = the oldest). A job whose unique key is in use
- * by now stays, and *after becomes its id. Returns how many were looked at. */
-static unsigned retry_slice(struct mq_call *call, struct mq_shard *shard, struct mq_queue *queue, uint64_t *after,
-                            uint64_t *retried)
+/* --- all of them, or those of one reason --- */
+
+/* A walk over a dead-letter queue, in slices: at most as many as there were when it began, so what dies meanwhile stays. */
+struct dead_walk {
+    int reason;     /* 0 = any */
+    uint64_t after; /* id of the last job that was looked at and stays; 0 = none yet */
+    uint64_t left;  /* to be looked at */
+    uint64_t done;
+};
+
+static void walk_slice(struct mq_call *call, struct mq_shard *shard, struct mq_queue *queue, struct dead_walk *walk, act_on_dead *act)
 {
-    struct mq_job *stayed = *after ? mq_slot_job(queue->slot, *after) : NULL;
-    bool still_there = stayed && stayed->queue == queue && stayed->state == MQ_JOB_DEAD;
-    struct mq_list *node = still_there ? stayed->extra->dead.next : queue->dead.next;
-    unsigned n = 0;
-    for (; n < SLICE && node != &queue->dead; n++) {
+    struct mq_job *stayed = walk->after ? dead_job(queue, walk->after) : NULL;
+    struct mq_list *node = stayed ? stayed->extra->dead.next : queue->dead.next;
+    for (unsigned n = 0; n < SLICE && walk->left; n++, walk->left--) {
+        if (node == &queue->dead) {
+            walk->left = 0;
+            return;
+        }
         struct mq_job *job = mq_list_entry(node, struct mq_extra, dead)->job;
         node = node->next;
-        if (mq_decide_retry_dead_locked(shard, job, call->now_ms) == MQ_DONE)
-            ++*retried;
+        if ((!walk->reason || job->extra->reason == walk->reason) && act(call, shard, queue, job) == MQ_DONE)
+            walk->done++;
         else
-            *after = job->id;
+            walk->after = job->id;
     }
-    mq_shard_serve_locked(shard, queue, call->now_ms);
-    return n;
 }
 
-enum mq_outcome mq_do_retrydlq(struct mq_call *call)
+/* 0, or an error with its text. */
+static int read_reason(struct mq_call *call, int *reason)
 {
-    uint64_t retried = 0, after = 0, left = UINT64_MAX;
-    if (mq_call_disk_is_full(call))
-        return mq_refuse(call, MQ_E_STORAGE_FULL, NULL);
-    if (mq_call_has(call, MQ_F_ID))
-        return retry_one(call, call->request->number[MQ_F_ID]);
-    while (left) { /* at most as many as there were when it began: what dies meanwhile stays */
+    *reason = mq_call_has(call, MQ_F_REASON) ? mq_reason_find(call->request->text[MQ_F_REASON]) : 0;
+    return *reason < 0 ? mq_request_refuse(call->request, MQ_E_INVALID, MQ_REASON_WRONG) : MQ_OK;
+}
+
+static enum mq_outcome act_on_all(struct mq_call *call, act_on_dead *act)
+{
+    struct dead_walk walk = {.left = UINT64_MAX};
+    int error = read_reason(call, &walk.reason);
+    if (error < 0)
+        return mq_refuse_request(call, error);
+    while (walk.left) {
         struct mq_shard *shard;
         struct mq_queue *queue = mq_call_queue(call, false, &shard);
         if (!queue)
-            left = 0;
-        else if (left == UINT64_MAX)
-            left = queue->dead_n;
-        unsigned n = left ? retry_slice(call, shard, queue, &after, &retried) : 0;
+            walk.left = 0;
+        else if (walk.left == UINT64_MAX)
+            walk.left = queue->dead_n;
+        if (walk.left)
+            walk_slice(call, shard, queue, &walk, act);
         mq_call_unlock(call, shard);
-        left = n && n < left ? left - n : 0;
+        mq_mutex_let_in(&shard->mutex);
     }
-    mq_reply_count_listed(call->reply, retried);
-    return MQ_ANSWERED;
+    return answer_done(call, act, walk.done);
 }
 
-/* Drops one job; false when there is none left, or no memory to say so. */
-typedef bool drop_one(struct mq_shard *shard, struct mq_queue *queue, int64_t now_ms);
-
-static bool drop_dead(struct mq_shard *shard, struct mq_queue *queue, int64_t now_ms)
+static enum mq_outcome act_on_some(struct mq_call *call, act_on_dead *act)
 {
-    struct mq_list *node = mq_list_first(&queue->dead);
-    return node && mq_decide_purge_dead_locked(shard, mq_list_entry(node, struct mq_extra, dead)->job, now_ms) == MQ_DONE;
+    bool one = mq_call_has(call, MQ_F_ID), ids = mq_call_has(call, MQ_F_IDS), reason = mq_call_has(call, MQ_F_REASON);
+    if (mq_call_disk_is_full(call))
+        return mq_refuse(call, MQ_E_STORAGE_FULL, NULL);
+    if (one + ids + reason > 1)
+        return mq_refuse(call, MQ_E_INVALID, "Invalid: only one of id, ids and reason may be given");
+    if (one)
+        return retry_one(call, call->request->number[MQ_F_ID]);
+    return ids ? act_on_ids(call, act) : act_on_all(call, act);
 }
 
+enum mq_outcome mq_do_retrydlq(struct mq_call *call) { return act_on_some(call, retry_dead); }
+
+enum mq_outcome mq_do_purgedlq(struct mq_call *call) { return act_on_some(call, purge_dead); }
+
+/* --- those that wait --- */
+
+/* Drops the next job to be delivered; false when there is none left, or no memory to say so. */
 static bool drop_waiting(struct mq_shard *shard, struct mq_queue *queue, int64_t now_ms)
 {
     struct mq_job *job = mq_ready_first(&queue->ready);
@@ -106,7 +179,7 @@ static bool drop_waiting(struct mq_shard *shard, struct mq_queue *queue, int64_t
 }
 
 /* As many as there were when it began, in slices: what is pushed meanwhile may stay. Returns how many. */
-static uint64_t drop_all(struct mq_call *call, drop_one *drop, bool dead)
+static uint64_t drop_all_waiting(struct mq_call *call)
 {
     uint64_t dropped = 0, wanted = UINT64_MAX;
     bool more = true;
@@ -114,10 +187,10 @@ static uint64_t drop_all(struct mq_call *call, drop_one *drop, bool dead)
         struct mq_shard *shard;
         struct mq_queue *queue = mq_call_queue(call, false, &shard);
         if (queue && wanted == UINT64_MAX)
-            wanted = dead ? queue->dead_n : queue->ready.n + queue->delayed.n;
+            wanted = queue->ready.n + queue->delayed.n;
         more = queue != NULL;
         for (unsigned i = 0; more && i < SLICE && dropped < wanted; i++) {
-            more = drop(shard, queue, call->now_ms);
+            more = drop_waiting(shard, queue, call->now_ms);
             dropped += more;
         }
         mq_call_unlock(call, shard);
@@ -126,15 +199,7 @@ static uint64_t drop_all(struct mq_call *call, drop_one *drop, bool dead)
     return dropped;
 }
 
-enum mq_outcome mq_do_purgedlq(struct mq_call *call)
-{
-    if (mq_call_disk_is_full(call))
-        return mq_refuse(call, MQ_E_STORAGE_FULL, NULL);
-    mq_reply_count(call->reply, drop_all(call, drop_dead, true));
-    return MQ_ANSWERED;
-}
-
-/* --- by id --- */
+/* --- all of a queue, by id --- */
 
 /* Ends one job, whatever its state; 0 or a refusal. */
 static int end_any(struct mq_shard *shard, struct mq_job *job, int64_t now_ms)
@@ -196,7 +261,7 @@ enum mq_outcome mq_do_drain(struct mq_call *call)
     if (mq_call_disk_is_full(call))
         return mq_refuse(call, MQ_E_STORAGE_FULL, NULL);
     uint64_t dropped = drop_parents(call);
-    mq_reply_count(call->reply, dropped + drop_all(call, drop_waiting, false));
+    mq_reply_count(call->reply, dropped + drop_all_waiting(call));
     return MQ_ANSWERED;
 }
 

@@ -74,6 +74,7 @@ void mq_give_nothing(struct mq_reply *reply, bool batch);
 /* Why a job is in the dead-letter queue, as clients read it; -1: no such name. */
 const char *mq_reason_name(unsigned reason);
 int mq_reason_find(mq_slice name);
+#define MQ_REASON_WRONG "Invalid: reason must be failed, timeout, worker_lost, expired_lease or dependency_failed"
 
 /* A job as its answer shows it. Mutex held, and the view is valid as long as it is. */
 struct mq_job_view mq_view_job(const struct mq_job *job);

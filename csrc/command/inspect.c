@@ -1,6 +1,7 @@
 /* Commands that look: one job, a queue's jobs, counts and metrics. */
 #include "base/check.h"
 #include "command/handlers.h"
+#include "queue/history.h"
 
 /* --- one job --- */
 
@@ -38,10 +39,25 @@ static void look_up_states(struct mq_call *call, struct mq_parent_view *parents,
     }
 }
 
+/* What only a job that is looked at tells: when it ended and, with `errors`, how its last attempts failed. */
+static void show_past(struct mq_job_view *view, const struct mq_job *job, struct mq_attempt_view *errors)
+{
+    mq_slice history = job->extra ? mq_slice_of(job->extra->history, job->extra->history_n) : (mq_slice){NULL, 0};
+    struct mq_history_entry entry;
+    uint32_t n = 0;
+    for (; errors && n < MQ_HISTORY_ENTRIES && mq_history_next(&history, &entry); n++)
+        errors[n] = (struct mq_attempt_view){entry.delivery, entry.started_ms, entry.ended_ms, mq_reason_name(entry.reason), entry.error};
+    view->errors = errors;
+    view->errors_n = n;
+    view->has_end = true;
+    view->ended_ms = job->ended_ms;
+}
+
 enum mq_outcome mq_do_getjob(struct mq_call *call)
 {
     uint64_t id = call->request->number[MQ_F_ID];
     struct mq_parent_view parents[PARENTS_SHOWN];
+    struct mq_attempt_view errors[MQ_HISTORY_ENTRIES];
     uint32_t n = 0;
     struct mq_shard *shard = mq_call_lock(call, id);
     struct mq_job *job = mq_slot_job(mq_shard_slot(shard, id), id);
@@ -56,6 +72,7 @@ enum mq_outcome mq_do_getjob(struct mq_call *call)
         struct mq_job_view view = mq_view_job(job);
         if (job->state == MQ_JOB_PARENT)
             view.waits_for = parents, view.waits_n = n;
+        show_past(&view, job, errors);
         mq_reply_job_state(call->reply, &view, state_of(job));
     } else {
         mq_reply_job_state(call->reply, NULL, state_of(NULL));
@@ -129,8 +146,7 @@ static int read_listing(struct mq_call *call, struct listing *listing)
         return mq_request_refuse(request, MQ_E_INVALID, "Invalid: reason goes with state failed only");
     listing->reason = mq_reason_find(request->text[MQ_F_REASON]);
     if (listing->reason < 0)
-        return mq_request_refuse(request, MQ_E_INVALID, "Invalid: reason must be failed, timeout, worker_lost, "
-                                                        "expired_lease or dependency_failed");
+        return mq_request_refuse(request, MQ_E_INVALID, MQ_REASON_WRONG);
     return MQ_OK;
 }
 
@@ -143,6 +159,7 @@ static struct mq_job *next_listed(const struct mq_slot *slot, const struct listi
 /* Writes a page. True if there may be more, from listing->from on. */
 static bool list_page(struct mq_call *call, const struct mq_queue *queue, struct listing *listing)
 {
+    struct mq_attempt_view errors[MQ_HISTORY_ENTRIES];
     struct mq_job *job;
     for (uint64_t listed = 0, passed = 0; (job = next_listed(queue->slot, listing));) {
         if (listed == listing->limit || passed == LOOKED_AT_MAX ||
@@ -156,6 +173,7 @@ static bool list_page(struct mq_call *call, const struct mq_queue *queue, struct
         }
         struct mq_job_view view = mq_view_job(job);
         view.preview_n = listing->preview;
+        show_past(&view, job, listing->preview ? NULL : errors);
         mq_reply_list_job(call->reply, &view);
         listed++;
     }
@@ -219,6 +237,24 @@ static void add_totals(struct mq_metrics_view *view, const struct mq_totals *tot
     view->stalled += totals->stalled;
 }
 
+static void view_storage(const struct mq_engine *engine, struct mq_metrics_view *view)
+{
+    static const char *const modes[] = {[MQ_SYNC_ALWAYS] = "always", [MQ_SYNC_EVERYSEC] = "everysec", [MQ_SYNC_NONE] = "none"};
+    struct mq_log_stats stats = {0};
+    view->memory = mq_engine_bytes(engine);
+    view->memory_max = engine->config.max_memory;
+    if (!engine->log->ops->stats)
+        return;
+    engine->log->ops->stats(engine->log, &stats);
+    view->log.fsync = modes[engine->config.fsync];
+    view->log.full = atomic_load(&engine->log->full);
+    view->log.frames = stats.frames;
+    view->log.bytes = stats.bytes;
+    view->log.syncs = stats.syncs;
+    view->log.sync_us = stats.sync_us;
+    view->log.snapshots = stats.snapshots;
+}
+
 enum mq_outcome mq_do_metrics(struct mq_call *call)
 {
     static const char *const rates[] = {[MQ_RATE_PUSHED] = "pushed", [MQ_RATE_COMPLETED] = "completed", [MQ_RATE_FAILED] = "failed"};
@@ -243,6 +279,7 @@ enum mq_outcome mq_do_metrics(struct mq_call *call)
     const struct mq_histogram *latency = &sum.timing[MQ_LATENCY];
     if (latency->count)
         view.average_ms = (double)latency->sum_ms / (double)latency->count;
+    view_storage(call->engine, &view);
     mq_reply_metrics(call->reply, &view);
     mq_call_list_queues(call, mq_reply_metrics_queue);
     mq_reply_metrics_end(call->reply);

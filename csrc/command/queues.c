@@ -278,8 +278,10 @@ static bool read_search(struct page *page, char *pattern, size_t room)
     if (!text.n || text.n + 2 > room)
         return !text.n;
     bool star = memchr(text.p, '*', text.n) != NULL;
-    int n = star ? snprintf(pattern, room, "%.*s", (int)text.n, text.p) : snprintf(pattern, room, "*%.*s*", (int)text.n, text.p);
-    page->search = mq_slice_of(pattern, (size_t)n);
+    pattern[0] = '*';
+    memcpy(pattern + !star, text.p, text.n);
+    pattern[text.n + 1] = '*';
+    page->search = mq_slice_of(pattern, star ? text.n : text.n + 2);
     return true;
 }
 

@@ -14,7 +14,7 @@
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "numbers are copied as they are");
 
 #define HEAD 8u
-#define FIELDS_MAX 32u
+#define FIELDS_MAX 40u
 
 enum kind { END, U64, I64, I32, U32, U8, TEXT };
 
@@ -71,7 +71,7 @@ static const struct field rows[MQ_REC_TYPES][FIELDS_MAX] = {
                           {U8, 0, AT(state)}, {U8, 0, AT(reason)}, {U8, 0, AT(progress)}, {U32, 0, AT(attempts)},
                           {U32, 0, AT(deliveries)}, {U32, 0, AT(losses)}, {I64, 0, AT(started_ms)}, {I64, 0, AT(ended_ms)},
                           {U64, 0, AT(token)}, {U64, 0, AT(lease_ms)}, {I64, 0, AT(lease_until_ms)}, {I64, 0, AT(timeout_at_ms)},
-                          {TEXT, 0, AT(error)}, {TEXT, 0, AT(message)}, {TEXT, 0, AT(result)}},
+                          {TEXT, 0, AT(error)}, {TEXT, 0, AT(message)}, {TEXT, 0, AT(result)}, {TEXT, 0, AT(history)}},
     [MQ_REC_STATE_TOTALS] = {{TEXT, 0, AT(parents)}},
 };
 

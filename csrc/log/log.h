@@ -15,6 +15,13 @@ struct mq_log;
 
 typedef int mq_log_visit(void *context, const struct mq_record *record);
 
+/* Since the start. */
+struct mq_log_stats {
+    uint64_t frames, bytes; /* appended */
+    uint64_t syncs, sync_us; /* done, and how long they took together */
+    uint64_t snapshots;
+};
+
 struct mq_log_ops {
     /* Takes over a copy of the frame; its number, or a negative error (nothing was taken). */
     int64_t (*append)(struct mq_log *log, unsigned shard, const struct mq_frame *frame);
@@ -29,6 +36,8 @@ struct mq_log_ops {
      * done all. */
     void (*enter)(struct mq_log *log);
     void (*leave)(struct mq_log *log, bool alone);
+    /* NULL = there is nothing to tell. Any thread. */
+    void (*stats)(const struct mq_log *log, struct mq_log_stats *stats);
     const struct mq_log_snapshots *snapshots; /* NULL = it makes none */
 };
 

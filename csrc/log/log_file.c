@@ -75,6 +75,8 @@ static int64_t file_append(struct mq_log *log, unsigned shard, const struct mq_f
     file->chain = mq_frame_chain(file->chain, room);
     mq_ring_commit(&file->pending, MQ_FRAME_HEAD + body.n);
     atomic_fetch_add_explicit(&file->since_snapshot, MQ_FRAME_HEAD + body.n, memory_order_relaxed);
+    atomic_store_explicit(&file->frames, file->frames + 1, memory_order_relaxed);
+    atomic_store_explicit(&file->bytes, file->bytes + MQ_FRAME_HEAD + body.n, memory_order_relaxed);
     atomic_store(&file->appended, true);
     mq_mutex_unlock(&file->mutex);
     if (!atomic_load(&file->busy)) /* `appended` was set before this look; who leaves looks the other way round */
@@ -182,6 +184,8 @@ static int sync_segment(struct mq_log_file *file)
         return -errno;
     int64_t end_us = clock_us(CLOCK_MONOTONIC);
     file->dirty = false;
+    atomic_fetch_add_explicit(&file->syncs, 1, memory_order_relaxed);
+    atomic_fetch_add_explicit(&file->sync_us, (uint64_t)(end_us - begin_us), memory_order_relaxed);
     file->quick = end_us - begin_us < QUICK_US;
     atomic_store(&file->durable, file->written);
     file->synced_ms = end_us / 1000;
@@ -415,8 +419,20 @@ static void file_close(struct mq_log *log)
     mq_free(file);
 }
 
+static void file_stats(const struct mq_log *log, struct mq_log_stats *stats)
+{
+    const struct mq_log_file *file = mq_log_file_of(log);
+    *stats = (struct mq_log_stats){
+        .frames = atomic_load_explicit(&file->frames, memory_order_relaxed),
+        .bytes = atomic_load_explicit(&file->bytes, memory_order_relaxed),
+        .syncs = atomic_load_explicit(&file->syncs, memory_order_relaxed),
+        .sync_us = atomic_load_explicit(&file->sync_us, memory_order_relaxed),
+        .snapshots = atomic_load_explicit(&file->snapshots, memory_order_relaxed),
+    };
+}
+
 static const struct mq_log_ops file_ops = {file_append, file_committed, mq_log_file_replay, file_close, file_enter, file_leave,
-                                       &mq_log_file_snapshots};
+                                           file_stats,  &mq_log_file_snapshots};
 
 static int open_folder(struct mq_log_file *file)
 {

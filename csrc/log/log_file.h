@@ -39,6 +39,7 @@ struct mq_log_file {
     int failed;             /* -errno: nothing is written any more */
     uint64_t cut;           /* bytes of a torn tail */
     char why[1024];
+    _Atomic uint64_t frames, bytes, syncs, sync_us, snapshots; /* since the start */
     _Atomic uint64_t since_snapshot; /* bytes appended */
     _Atomic uint64_t last_in_snapshot; /* a segment ends with this frame, so that it can go when the snapshot is there; 0 = none */
     bool replayed;          /* what is there was read: appending may begin */

@@ -80,7 +80,7 @@ static void mem_close(struct mq_log *log)
     mq_free(mem);
 }
 
-static const struct mq_log_ops mem_ops = {mem_append, mem_committed, mem_replay, mem_close, NULL, NULL, NULL};
+static const struct mq_log_ops mem_ops = {mem_append, mem_committed, mem_replay, mem_close, NULL, NULL, NULL, NULL};
 
 struct mq_log *mq_log_mem_open(bool held)
 {

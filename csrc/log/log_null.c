@@ -22,7 +22,7 @@ static int null_replay(struct mq_log *log, mq_log_visit *visit, void *context)
 
 static void null_close(struct mq_log *log) { mq_free(log); }
 
-static const struct mq_log_ops null_ops = {null_append, null_committed, null_replay, null_close, NULL, NULL, NULL};
+static const struct mq_log_ops null_ops = {null_append, null_committed, null_replay, null_close, NULL, NULL, NULL, NULL};
 
 struct mq_log *mq_log_null_open(void)
 {

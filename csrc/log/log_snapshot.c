@@ -239,6 +239,7 @@ static uint64_t snapshot_freeze(struct mq_log *log)
     struct mq_log_file *file = mq_log_file_of(log);
     mq_mutex_lock(&file->mutex);
     atomic_store(&file->since_snapshot, 0);
+    atomic_fetch_add(&file->snapshots, 1);
     atomic_store(&file->last_in_snapshot, file->number);
     return file->number;
 }

@@ -91,6 +91,7 @@ struct mq_record {
     int64_t started_ms, ended_ms, lease_until_ms, timeout_at_ms;
     mq_slice error, message, result; /* n 0 = none */
     mq_slice outcomes;               /* a byte for each of `parents` */
+    mq_slice history;                /* queue/history */
 
     /* hints */
     struct mq_queue *queue_hint;
@@ -99,6 +100,8 @@ struct mq_record {
     struct mq_extra *extra_hint;   /* RETRIED, DEAD, PROGRESS, ACKED: for a job that has none; apply takes it over */
     struct mq_cron *cron_hint;     /* CRON_SET: already built, apply takes it over */
     char *text_hint;               /* a copy of `text`; apply takes it over */
+    char *history_hint;            /* RETRIED, DEAD: the job's history with this attempt; apply takes it over */
+    uint32_t history_hint_n;
 };
 
 /* A push with anything but the defaults in its numbers. */

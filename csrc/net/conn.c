@@ -83,6 +83,7 @@ void mq_conn_run(struct mq_conn *conn, mq_slice line, const struct mq_verdict *v
     struct mq_call call = {.engine = reactor->engine, .session = &conn->session, .request = &reactor->request,
                            .reply = &reply, .now_ms = reactor->now_ms, .verdict = verdict};
     mq_command_run(&call, line);
+    mq_shown_set(&conn->shown.commands, conn->shown.commands + 1);
     if (call.seq > conn->seq)
         conn->seq = call.seq;
     if (MQ_UNLIKELY(reply.failed))
@@ -264,7 +265,9 @@ void mq_conn_settle(struct mq_conn *conn)
         return;
     }
     bool full = conn->in && conn->blocking && mq_ring_used(conn->in) >= MQ_RING_BYTES;
-    conn->stuck = full || (conn->out && mq_ring_used(conn->out) > reactor->engine->config.max_output);
+    size_t unsent = conn->out ? mq_ring_used(conn->out) : 0;
+    conn->stuck = full || unsent > reactor->engine->config.max_output;
+    mq_shown_set(&conn->shown.unsent, unsent);
     watch(conn);
 }
 
@@ -287,7 +290,10 @@ static void arrive(struct mq_letter *letter)
     struct mq_reactor *reactor = conn->reactor;
     struct epoll_event event = {.events = EPOLLIN | EPOLLRDHUP, .data.ptr = &conn->source};
     conn->watched = event.events;
+    conn->since_ms = reactor->now_ms;
+    mq_mutex_lock(&reactor->watch);
     mq_list_append(&reactor->conns, &conn->node);
+    mq_mutex_unlock(&reactor->watch);
     atomic_fetch_add_explicit(&reactor->conn_n, 1, memory_order_relaxed);
     if (reactor->stop_at_ms != MQ_NEVER || epoll_ctl(reactor->epoll_fd, EPOLL_CTL_ADD, conn->fd, &event) < 0)
         mq_conn_close(conn);
@@ -302,6 +308,8 @@ int mq_conn_hand_over(struct mq_reactor *to, struct mq_reactor *from, int fd, bo
     conn->source.ready = conn_ready;
     conn->fd = fd;
     conn->reactor = to;
+    conn->id = atomic_fetch_add(&to->net->conn_id, 1) + 1;
+    conn->inside = trusted;
     conn->session.authenticated = trusted || to->engine->config.auth_token_n == 0;
     mq_parked_session_init(&conn->session);
     mq_subscriber_session_init(&conn->session);
@@ -320,12 +328,14 @@ void mq_conn_finish(struct mq_conn *conn)
 {
     struct mq_reactor *reactor = conn->reactor;
     MQ_ASSERT(conn->closed && conn->parked_n == 0);
-    if (conn->holder) {
-        mq_engine_lose_holder(reactor->engine, conn->holder, reactor->now_ms);
-        mq_free(conn->holder);
-    }
+    struct mq_holder *holder = conn->holder;
+    if (holder)
+        mq_engine_lose_holder(reactor->engine, holder, reactor->now_ms);
     atomic_fetch_sub_explicit(&reactor->conn_n, 1, memory_order_relaxed);
+    mq_mutex_lock(&reactor->watch);
     mq_list_remove(&conn->node);
+    mq_mutex_unlock(&reactor->watch);
+    mq_free(holder);
     mq_list_remove(&conn->dirty);
     mq_list_append(&reactor->finished, &conn->node); /* events of this turn may still point to it */
 }
@@ -334,8 +344,10 @@ void mq_conn_close(struct mq_conn *conn)
 {
     if (conn->closed)
         return;
+    mq_mutex_lock(&conn->reactor->watch);
     conn->closed = true;
     close(conn->fd); /* takes it out of epoll, too */
+    mq_mutex_unlock(&conn->reactor->watch);
     drop_ring(conn, &conn->in);
     drop_ring(conn, &conn->out);
     mq_subscriber_free(conn);

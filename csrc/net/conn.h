@@ -9,6 +9,14 @@
 
 #include "net/reactor.h"
 
+/* What other threads may read at any time: net/clients. Written by the reactor's thread alone. */
+struct mq_shown {
+    _Atomic uint64_t commands, unsent, dropped;
+    _Atomic uint64_t waits_hash; /* of the queue that the last parked pull waits for; 0 = none */
+    _Atomic uint32_t waits;
+    _Atomic bool subscribes;
+};
+
 struct mq_conn {
     struct mq_source source;
     int fd;
@@ -22,17 +30,26 @@ struct mq_conn {
     unsigned parked_n;        /* those with an answer on its way included */
     struct mq_ring *in, *out; /* NULL while empty */
     size_t scanned;           /* bytes of `in` known to hold no newline */
-    struct mq_holder *holder; /* NULL before the first pull */
+    struct mq_holder *_Atomic holder; /* NULL before the first pull */
     struct mq_subscriber *subscriber; /* NULL before the first SUBSCRIBE */
     uint64_t seq;             /* the log must be committed up to here before `out` leaves */
     struct mq_session session;
+    struct mq_shown shown;
+    uint64_t id;              /* of all connections of the net, from 1 */
+    int64_t since_ms;
+    bool inside;              /* made by mq_net_connect */
     bool eof;                 /* the peer sends no more */
     bool leaving;             /* it has closed its side, but what it sent is not read yet */
     bool skipping;            /* inside a line that was too long */
-    bool closed;              /* the socket is gone; waits for answers on their way */
+    bool closed;              /* the socket is gone; waits for answers on their way; set under reactor->watch */
     bool socket_full;         /* the kernel takes no more of `out` for now */
     bool stuck;               /* nothing is read until the output, or what is held back, has drained */
 };
+
+static inline void mq_shown_set(_Atomic uint64_t *shown, uint64_t value)
+{
+    atomic_store_explicit(shown, value, memory_order_relaxed);
+}
 
 /* Gives a new socket to a reactor, from the thread of reactor `from` (NULL: from another one). A trusted one need not
  * authenticate. 0 or -1: no memory. */

@@ -1,6 +1,7 @@
 #include "net/parked.h"
 
 #include "base/check.h"
+#include "base/hash.h"
 #include "base/mem.h"
 
 #define ANSWER_BYTES 1024u /* an answer's buffer, to begin with */
@@ -8,9 +9,12 @@
 static struct mq_holder *session_holder(struct mq_session *session)
 {
     struct mq_conn *conn = mq_conn_of(session);
-    if (!conn->holder && (conn->holder = mq_alloc(sizeof *conn->holder)))
-        mq_holder_init(conn->holder);
-    return conn->holder;
+    struct mq_holder *holder = atomic_load_explicit(&conn->holder, memory_order_relaxed);
+    if (MQ_UNLIKELY(!holder) && (holder = mq_alloc(sizeof *holder))) {
+        mq_holder_init(holder);
+        atomic_store(&conn->holder, holder);
+    }
+    return holder;
 }
 
 static struct mq_reply reply_for(struct mq_parked *parked, struct mq_ring *out)
@@ -54,6 +58,14 @@ static void send_off(struct mq_waiter *waiter, uint64_t seq)
     mq_mailbox_post(&parked->conn->reactor->mailbox, &parked->letter);
 }
 
+/* hash 0: what was shown before stays, as long as anything waits. */
+static void show_waits(struct mq_conn *conn, uint32_t n, uint64_t hash)
+{
+    atomic_store_explicit(&conn->shown.waits, n, memory_order_relaxed);
+    if (hash || !n)
+        mq_shown_set(&conn->shown.waits_hash, hash);
+}
+
 static void forget(struct mq_parked *parked)
 {
     struct mq_conn *conn = parked->conn;
@@ -62,7 +74,7 @@ static void forget(struct mq_parked *parked)
     mq_list_remove(&parked->node);
     if (conn->blocking == parked)
         conn->blocking = NULL;
-    conn->parked_n--;
+    show_waits(conn, --conn->parked_n, 0);
     mq_ring_close(&parked->answer);
     mq_free(parked->given);
     mq_free(parked->question);
@@ -152,7 +164,7 @@ static struct mq_parked *park(struct mq_conn *conn, const struct mq_call *call, 
         conn->blocking = parked;
     }
     mq_list_append(&conn->parked, &parked->node);
-    conn->parked_n++;
+    show_waits(conn, ++conn->parked_n, 0);
     return parked;
 }
 
@@ -167,11 +179,13 @@ static struct mq_waiter *session_park(struct mq_session *session, const struct m
     if (!parked)
         return NULL;
     parked->for_ending = !pull;
-    parked->waiter.holder = conn->holder;
+    parked->waiter.holder = atomic_load_explicit(&conn->holder, memory_order_relaxed);
     parked->waiter.deliver = pull ? deliver : deliver_ending;
     parked->waiter.send = send_off;
-    if (pull)
+    if (pull) {
         parked->waiter.pull = *pull;
+        show_waits(conn, conn->parked_n, mq_hash_bytes(call->request->text[MQ_F_QUEUE].p, call->request->text[MQ_F_QUEUE].n));
+    }
     if (until_ms != MQ_NEVER)
         mq_heap_push(&reactor->timers, (uint64_t)until_ms, (uint64_t)(uintptr_t)parked, parked);
     return &parked->waiter;

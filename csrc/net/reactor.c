@@ -3,6 +3,7 @@
 #include "base/check.h"
 #include "base/mem.h"
 #include "base/sync.h"
+#include "net/clients.h"
 #include "net/listener.h"
 #include "net/parked.h"
 #include "net/subscriber.h"
@@ -248,6 +249,7 @@ static int reactor_init(struct mq_reactor *reactor, struct mq_net *net, unsigned
     reactor->engine = net->engine;
     reactor->index = index;
     reactor->stop_at_ms = MQ_NEVER;
+    mq_mutex_init(&reactor->watch);
     mq_list_init(&reactor->conns);
     mq_list_init(&reactor->dirty);
     mq_list_init(&reactor->uncommitted);
@@ -308,6 +310,7 @@ struct mq_net *mq_net_create(struct mq_engine *engine, unsigned reactors)
     engine->on_time = wake_all;
     engine->on_ready = wake_for_shard;
     engine->on_commit = wake_all;
+    engine->clients = mq_clients_list;
     return net;
 }
 
@@ -319,6 +322,7 @@ void mq_net_free(struct mq_net *net)
     engine->on_time = NULL;
     engine->on_ready = NULL;
     engine->on_commit = NULL;
+    engine->clients = NULL;
     for (unsigned i = 0; i < net->reactor_n; i++)
         close_all(&net->reactors[i]);
     for (unsigned i = 0; i < net->reactor_n; i++)

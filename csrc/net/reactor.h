@@ -21,6 +21,7 @@ struct mq_reactor {
     int epoll_fd;
     unsigned index;
     int64_t now_ms;              /* of this turn */
+    struct mq_mutex watch;       /* taken to change `conns`, and by others to walk it; before a shard's */
     struct mq_list conns;        /* all of them */
     struct mq_list dirty;        /* with something to write, process or close before the next sleep */
     struct mq_list uncommitted;  /* with answers that wait for the log */
@@ -48,6 +49,7 @@ struct mq_net {
     struct mq_engine *engine;
     unsigned reactor_n;
     _Atomic unsigned next;       /* whose turn it is to get a connection */
+    _Atomic uint64_t conn_id;    /* the last one given */
     _Atomic int stop;            /* 1 = gracefully, 2 = at once */
     struct mq_listener *listeners;
     struct mq_reactor reactors[];

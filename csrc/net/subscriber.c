@@ -26,6 +26,8 @@ static void drop(struct mq_subscriber *subscriber, uint64_t n)
     if (!subscriber->dropped)
         subscriber->first_dropped = subscriber->seq + 1;
     subscriber->dropped += n;
+    struct mq_shown *shown = &subscriber->conn->shown;
+    mq_shown_set(&shown->dropped, shown->dropped + n);
     subscriber->seq += n;
 }
 
@@ -177,6 +179,7 @@ static struct mq_subscriber *subscriber_of(struct mq_conn *conn)
         return subscriber;
     subscriber->conn = conn;
     conn->subscriber = subscriber;
+    atomic_store_explicit(&conn->shown.subscribes, true, memory_order_relaxed);
     mq_list_append(&reactor->subscribers, &subscriber->node);
     reactor->subscriber_n++;
     return subscriber;

@@ -8,6 +8,7 @@
 #include "base/mem.h"
 #include "queue/cron.h"
 #include "queue/decide.h"
+#include "queue/history.h"
 #include "queue/shard.h"
 #include "queue/snapshot.h"
 
@@ -159,6 +160,24 @@ static void set_error(struct mq_shard *shard, struct mq_job *job, const struct m
     set_text(shard, &extra->error, &extra->error_n, record);
 }
 
+/* Notes an attempt that failed. The job is held no more, and its counts are those of after it. */
+static void add_history(struct mq_shard *shard, struct mq_job *job, const struct mq_record *record)
+{
+    struct mq_extra *extra = extra_of(shard, job, record);
+    uint32_t n = record->history_hint_n;
+    char *history = record->history_hint;
+    if (!history) { /* replay */
+        struct mq_history_entry entry = mq_decide_history_entry(job, record);
+        history = mq_history_add(mq_slice_of(extra->history, extra->history_n), &entry, &n);
+        MQ_ASSERT(history);
+    }
+    shard->bytes += n;
+    shard->bytes -= extra->history_n;
+    mq_free(extra->history);
+    extra->history = history;
+    extra->history_n = n;
+}
+
 static void apply_pushed(struct mq_shard *shard, const struct mq_record *record)
 {
     struct mq_slot *slot = mq_shard_slot(shard, record->id);
@@ -255,6 +274,7 @@ static void apply_dead(struct mq_shard *shard, const struct mq_record *record)
             job->attempts++;
         else
             job->losses++;
+        add_history(shard, job, record);
     }
     mq_queue_key_drop(queue, job);
     set_error(shard, job, record);
@@ -274,6 +294,7 @@ static void apply_retried(struct mq_shard *shard, const struct mq_record *record
     struct mq_job *job = job_of(shard, record);
     end_hold(shard, job);
     job->attempts++;
+    add_history(shard, job, record);
     set_error(shard, job, record);
     wait_until(shard, job, record->run_at_ms, record->at_ms);
 }

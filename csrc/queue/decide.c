@@ -63,6 +63,27 @@ static int reserve_text(const struct mq_job *job, bool needs_extra, mq_slice tex
     return MQ_DONE;
 }
 
+struct mq_history_entry mq_decide_history_entry(const struct mq_job *job, const struct mq_record *record)
+{
+    return (struct mq_history_entry){.started_ms = job->started_ms, .ended_ms = record->at_ms, .delivery = job->deliveries,
+                                     .reason = record->reason, .error = record->text};
+}
+
+/* Builds what the end of an attempt needs that failed, with this error. */
+static int reserve_failure(const struct mq_job *job, mq_slice error, struct mq_record *record)
+{
+    if (reserve_text(job, true, error, record) < 0)
+        return MQ_NO_MEMORY;
+    mq_slice history = job->extra ? mq_slice_of(job->extra->history, job->extra->history_n) : (mq_slice){NULL, 0};
+    struct mq_history_entry entry = mq_decide_history_entry(job, record);
+    record->history_hint = mq_history_add(history, &entry, &record->history_hint_n);
+    if (record->history_hint)
+        return MQ_DONE;
+    mq_free(record->text_hint);
+    mq_extra_free(record->extra_hint);
+    return MQ_NO_MEMORY;
+}
+
 static struct mq_record about(const struct mq_job *job, enum mq_record_type type, int64_t now_ms)
 {
     return (struct mq_record){
@@ -310,9 +331,10 @@ static int bury(struct mq_shard *shard, struct mq_job *job, enum mq_reason reaso
     struct mq_record record = about(job, MQ_REC_DEAD, now_ms);
     if (reserve_frame(shard, error.n) < 0)
         return no_room(shard);
-    if (reserve_text(job, true, error, &record) < 0)
-        return no_room(shard);
     record.reason = (uint8_t)reason;
+    bool held = reason != MQ_REASON_DEPENDENCY;
+    if ((held ? reserve_failure(job, error, &record) : reserve_text(job, true, error, &record)) < 0)
+        return no_room(shard);
     mq_shard_emit_locked(shard, &record);
     return MQ_DONE;
 }
@@ -332,7 +354,7 @@ static int fail_with(struct mq_shard *shard, struct mq_job *job, enum mq_reason 
     record.reason = (uint8_t)reason;
     record.run_at_ms = mq_time_add(now_ms, backoff_after(options, attempts));
     if (reserve_frame(shard, error.n) < 0 || reserve_delayed(shard, queue) < 0 ||
-        reserve_text(job, error.p != NULL, error, &record) < 0)
+        reserve_failure(job, error, &record) < 0)
         return no_room(shard);
     mq_shard_emit_locked(shard, &record);
     mq_shard_serve_locked(shard, queue, now_ms);

@@ -7,6 +7,7 @@
 #ifndef MQ_DECIDE_H
 #define MQ_DECIDE_H
 
+#include "queue/history.h"
 #include "queue/shard.h"
 
 struct mq_push {
@@ -34,6 +35,9 @@ int mq_decide_push_reserve_locked(struct mq_shard *shard, struct mq_queue *queue
 
 /* Reserves whatever any record about this job may take: for replay, which has no decide before it. 0 or MQ_NO_MEMORY. */
 int mq_decide_replay_reserve_locked(struct mq_shard *shard, struct mq_job *job);
+
+/* The attempt that this RETRIED or DEAD record ends. */
+struct mq_history_entry mq_decide_history_entry(const struct mq_job *job, const struct mq_record *record);
 
 /* Adds a job; *id is set. MQ_KEY_TAKEN or MQ_NO_MEMORY otherwise. */
 int mq_decide_push_locked(struct mq_shard *shard, struct mq_queue *queue, const struct mq_push *push, int64_t now_ms,

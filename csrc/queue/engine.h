@@ -21,6 +21,19 @@ struct mq_crons {
     _Atomic int64_t due_ms;    /* when there is work; readable without the mutex */
 };
 
+/* A connection, as CLIENTS shows it. */
+struct mq_client {
+    uint64_t id; /* first */
+    char peer[72];
+    int64_t since_ms;
+    uint64_t commands, unsent, dropped;
+    uint64_t holds;
+    int64_t oldest_held_ms; /* since when; 0 = it holds nothing */
+    uint32_t waits;         /* pulls and WAITJOBs that wait */
+    uint64_t waits_hash;    /* the queue of the last of them that began; 0 = of none */
+    bool pulls, subscribes;
+};
+
 struct mq_engine {
     struct mq_shard shards[MQ_SHARDS];
     struct mq_clock clock;
@@ -41,6 +54,8 @@ struct mq_engine {
     void (*on_time)(void *context);
     void (*on_commit)(void *context);
     void (*on_ready)(void *context, unsigned shard);
+    /* Fills in at most `limit` connections of ids above `after`, lowest first; how many. */
+    size_t (*clients)(void *context, uint64_t after, size_t limit, struct mq_client *clients);
     void *net_context;
 };
 

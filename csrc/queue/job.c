@@ -98,6 +98,7 @@ void mq_extra_free(struct mq_extra *extra)
     mq_free(extra->error);
     mq_free(extra->message);
     mq_free(extra->result);
+    mq_free(extra->history);
     mq_free(extra->deps);
     mq_free(extra);
 }

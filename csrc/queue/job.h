@@ -62,7 +62,8 @@ struct mq_extra {
     char *error;         /* the last one, quoted as written; NULL = none */
     char *message;       /* of the last progress report, quoted as written; NULL = none */
     char *result;        /* DONE: JSON as written; NULL = none */
-    uint32_t error_n, message_n, result_n;
+    char *history;       /* how the last attempts failed, queue/history; NULL = none did */
+    uint32_t error_n, message_n, result_n, history_n;
     uint8_t reason;      /* enum mq_reason; valid in the dead-letter queue */
     uint8_t progress;    /* 0..100 */
 };
@@ -160,7 +161,7 @@ static inline size_t mq_job_bytes(const struct mq_job *job)
 {
     const struct mq_extra *extra = job->extra;
     return mq_slab_bytes(mq_job_size(job)) + MQ_BYTES_AN_ID + (job->has_key ? MQ_BYTES_A_KEY : 0) +
-           (extra ? sizeof *extra + extra->error_n + extra->message_n + extra->result_n +
+           (extra ? sizeof *extra + extra->error_n + extra->message_n + extra->result_n + extra->history_n +
                         (extra->deps ? mq_deps_bytes(extra->deps) : 0) : 0);
 }
 

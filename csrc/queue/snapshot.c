@@ -101,6 +101,7 @@ static void put_job(struct writing *w, const struct mq_job *job)
         record.error = mq_slice_of(extra->error, extra->error_n);
         record.message = mq_slice_of(extra->message, extra->message_n);
         record.result = mq_slice_of(extra->result, extra->result_n);
+        record.history = mq_slice_of(extra->history, extra->history_n);
     }
     if (extra && extra->deps) {
         MQ_ASSERT(extra->deps->n <= sizeof outcomes);
@@ -205,7 +206,7 @@ static char *copy_of(mq_slice text)
 
 static void add_extra(struct mq_job *job, const struct mq_record *record)
 {
-    bool needed = record->error.n || record->message.n || record->result.n || record->progress || record->state == MQ_JOB_DEAD;
+    bool needed = record->error.n || record->message.n || record->result.n || record->history.n || record->progress || record->state == MQ_JOB_DEAD;
     if (!job->extra && !needed)
         return;
     struct mq_extra *extra = job->extra ? job->extra : mq_extra_create();
@@ -220,6 +221,8 @@ static void add_extra(struct mq_job *job, const struct mq_record *record)
     extra->message_n = (uint32_t)record->message.n;
     extra->result = copy_of(record->result);
     extra->result_n = (uint32_t)record->result.n;
+    extra->history = copy_of(record->history);
+    extra->history_n = (uint32_t)record->history.n;
     for (uint32_t i = 0; extra->deps && i < extra->deps->n && i < record->outcomes.n; i++) {
         extra->deps->links[i].outcome = (uint8_t)record->outcomes.p[i];
         extra->deps->open -= extra->deps->links[i].outcome != MQ_PARENT_OPEN;

@@ -251,17 +251,35 @@ bool mq_token_parse(mq_slice text, uint64_t *token)
 
 #define ID_ROOM 18u     /* an id and a comma */
 #define PARENT_ROOM 64u /* {"id":,"state":""} */
+#define ATTEMPT_ROOM 192u /* without the error */
 
 size_t mq_job_room(const struct mq_job_view *job)
 {
     size_t data_n = job->preview_n ? MQ_QUOTED_MAX(job->preview_n < job->data.n ? job->preview_n : job->data.n) : job->data.n;
-    return 704 + job->queue_json.n + data_n + job->waits_n * PARENT_ROOM + job->last_error.n + job->message.n + job->parent_n * ID_ROOM +
+    size_t errors_n = 0;
+    for (uint32_t i = 0; i < job->errors_n; i++)
+        errors_n += ATTEMPT_ROOM + job->errors[i].error.n;
+    return 768 + errors_n + job->queue_json.n + data_n + job->waits_n * PARENT_ROOM + job->last_error.n + job->message.n + job->parent_n * ID_ROOM +
            (job->has_key ? MQ_QUOTED_MAX(job->unique_key.n) : 0);
 }
 
 size_t mq_reply_job_room(const struct mq_job_view *job) { return mq_job_room(job) + END_ROOM + 64; }
 
 static inline char *put_text_or_null(char *o, mq_slice text) { return text.p ? put_slice(o, text) : PUT(o, "null"); }
+
+static char *put_errors(char *o, const struct mq_job_view *job)
+{
+    o = PUT(o, ",\"errors\":[");
+    for (uint32_t i = 0; i < job->errors_n; i++) {
+        const struct mq_attempt_view *error = &job->errors[i];
+        o = put_number(PUT(i ? PUT(o, ",") : o, "{\"n\":"), error->number);
+        o = put_time(PUT(o, ",\"started_at\":"), error->started_ms);
+        o = put_time(PUT(o, ",\"ended_at\":"), error->ended_ms);
+        o = put_text(PUT(o, ",\"reason\":\""), error->reason);
+        o = PUT(put_text_or_null(PUT(o, "\",\"error\":"), error->error), "}");
+    }
+    return PUT(o, "]");
+}
 
 static char *put_job_tail(char *o, const struct mq_job_view *job)
 {
@@ -299,6 +317,10 @@ static char *put_job_tail(char *o, const struct mq_job_view *job)
         }
         o = PUT(o, "]");
     }
+    if (job->has_end)
+        o = put_time_or_null(PUT(o, ",\"ended_at\":"), job->ended_ms ? job->ended_ms : -1);
+    if (job->errors)
+        o = put_errors(o, job);
     return PUT(o, "}");
 }
 

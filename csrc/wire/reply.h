@@ -79,6 +79,9 @@ void mq_reply_counts(struct mq_reply *reply);
 void mq_reply_list_counts(struct mq_reply *reply, mq_slice queue_json, const struct mq_reason_count *counts, unsigned n);
 void mq_reply_counts_end(struct mq_reply *reply);
 
+/* Connections: begin with mq_reply_list, add, end as a page. */
+void mq_reply_list_client(struct mq_reply *reply, const struct mq_client_view *client);
+
 /* A line about an event, not an answer. `queue_json` quoted. False: no memory, nothing was written. */
 bool mq_reply_event(struct mq_ring *out, const char *event, mq_slice queue_json, uint64_t job, uint64_t seq);
 /* `count` events, the first of number `seq`, are missing. */

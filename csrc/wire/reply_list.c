@@ -11,6 +11,8 @@ void mq_reply_list(struct mq_reply *reply, enum mq_result_kind kind)
         o = PUT(o, "\"jobs\":[");
     else if (kind == MQ_RESULT_IDS)
         o = PUT(o, "\"ids\":[");
+    else if (kind == MQ_RESULT_CLIENTS)
+        o = PUT(o, "\"connections\":[");
     else if (kind == MQ_RESULT_CRONS)
         o = PUT(o, "\"crons\":[");
     else
@@ -103,6 +105,27 @@ void mq_reply_queue_page_end(struct mq_reply *reply, uint64_t total, int64_t val
     o += mq_quote(name, o);
     *tilde = '~'; /* in place of the name's own opening quote */
     mq_reply_finish(reply, o);
+}
+
+void mq_reply_list_client(struct mq_reply *reply, const struct mq_client_view *client)
+{
+    mq_slice peer = mq_slice_of(client->peer, strlen(client->peer));
+    char *o = mq_reply_room(reply, 400 + MQ_QUOTED_MAX(peer.n) + client->waits_for.n);
+    if (!o)
+        return;
+    o = put_number(PUT(put_comma(reply, o), "{\"id\":"), client->id);
+    o = PUT(o, ",\"peer\":");
+    o += mq_quote(peer, o);
+    o = put_time(PUT(o, ",\"since\":"), client->since_ms);
+    o = PUT(put_text(PUT(o, ",\"kind\":\""), client->kind), "\"");
+    o = put_number(PUT(o, ",\"commands\":"), client->commands);
+    o = put_number(PUT(o, ",\"holds\":"), client->holds);
+    o = put_time_or_null(PUT(o, ",\"oldest_held\":"), client->oldest_held_ms);
+    o = put_number(PUT(o, ",\"waits\":"), client->waits);
+    o = PUT(o, ",\"waits_for\":");
+    o = client->waits_for.p ? put_slice(o, client->waits_for) : PUT(o, "null");
+    o = put_number(PUT(o, ",\"unsent\":"), client->unsent);
+    mq_reply_commit(reply, PUT(put_number(PUT(o, ",\"dropped\":"), client->dropped), "}"));
 }
 
 void mq_reply_counts(struct mq_reply *reply)

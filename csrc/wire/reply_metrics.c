@@ -61,7 +61,17 @@ void mq_reply_metrics(struct mq_reply *reply, const struct mq_metrics_view *m)
     for (unsigned i = 0; i < 3; i++)
         add(reply, "%s\"%s\":{\"1s\":%" PRIu64 ",\"1m\":%.3f}", i ? "," : "", m->rates[i].name, m->rates[i].last_second,
             (double)m->rates[i].last_minute / 60);
-    add(reply, "},\"queues\":[");
+    add(reply, "},\"memory\":{\"used\":%" PRIu64 ",\"limit\":", m->memory);
+    add(reply, m->memory_max ? "%" PRIu64 "}" : "null}", m->memory_max);
+    if (m->log.fsync)
+        add(reply,
+            ",\"log\":{\"fsync\":\"%s\",\"full\":%s,\"frames\":%" PRIu64 ",\"bytes\":%" PRIu64 ",\"syncs\":%" PRIu64
+            ",\"sync_ms\":%.3f,\"snapshots\":%" PRIu64 "}",
+            m->log.fsync, m->log.full ? "true" : "false", m->log.frames, m->log.bytes, m->log.syncs, (double)m->log.sync_us / 1000,
+            m->log.snapshots);
+    else
+        add(reply, ",\"log\":null");
+    add(reply, ",\"queues\":[");
     reply->listed = 0;
 }
 

@@ -4,6 +4,7 @@
 
 #include "base/slice.h"
 
+#include <stdbool.h>
 #include <stdint.h>
 
 enum mq_result_kind {
@@ -36,6 +37,14 @@ struct mq_parent_view {
     const char *state; /* as GETJOB names it */
 };
 
+/* An attempt that failed. error: a JSON string, p NULL = none */
+struct mq_attempt_view {
+    uint64_t number;
+    int64_t started_ms, ended_ms;
+    const char *reason;
+    mq_slice error;
+};
+
 /* A job as clients see it. Times are ms since the epoch, 0 = not yet; durations ms. Slices borrow from the job. */
 struct mq_job_view {
     uint64_t id;
@@ -49,13 +58,16 @@ struct mq_job_view {
     uint32_t parent_n;
     const struct mq_parent_view *waits_for; /* those that have not ended: waits_n of them; NULL = not said */
     uint32_t waits_n;
+    const struct mq_attempt_view *errors; /* errors_n of them, oldest first; NULL = not said */
+    uint32_t errors_n;
+    int64_t ended_ms;        /* completed or failed; 0 = not yet; told if has_end */
     uint64_t preview_n;      /* show so many bytes of the data, as a string; 0 = all of it, as it is */
     mq_slice last_error;    /* quoted as written; p NULL = none */
     mq_slice message;       /* of the last progress report, quoted as written; p NULL = none */
     uint8_t progress;       /* 0..100 */
     const char *reason;     /* in the dead-letter queue; else NULL */
     int32_t priority;
-    bool has_key, has_token;
+    bool has_key, has_token, has_end;
 };
 
 struct mq_queue_view {
@@ -95,6 +107,12 @@ struct mq_metrics_view {
         struct mq_timing_view view;
     } timings[3];
     double average_ms; /* of the latency; below 0 = none */
+    uint64_t memory, memory_max; /* bytes of all jobs; 0 = no limit */
+    struct {
+        const char *fsync; /* NULL = there is no log */
+        bool full;
+        uint64_t frames, bytes, syncs, sync_us, snapshots;
+    } log;
 };
 
 struct mq_cron_view {
@@ -103,6 +121,15 @@ struct mq_cron_view {
     int64_t next_run_ms, last_run_ms;         /* below 0 = none */
     int32_t priority;
     bool paused;
+};
+
+struct mq_client_view {
+    uint64_t id;
+    const char *peer, *kind;
+    int64_t since_ms, oldest_held_ms; /* oldest_held_ms below 0 = it holds nothing */
+    uint64_t commands, holds, unsent, dropped;
+    uint32_t waits;
+    mq_slice waits_for; /* quoted; p NULL = for no queue */
 };
 
 struct mq_hello_view {

@@ -55,6 +55,8 @@ class Job:
     times_out: int = NEVER
     kept_until: int = NEVER
     result: Any = None
+    ended_at: int | None = None
+    errors: list[dict[str, Any]] = field(default_factory=list)  # how its attempts failed
     open: list[int] = field(default_factory=list)  # dependencies that are neither completed nor given up
     died: tuple[int, int] = (0, 0)  # by what, and its place among those: its place in the dead-letter queue
 
@@ -80,6 +82,15 @@ class Job:
 
     def retry_delay(self) -> int:
         return min(self.backoff * 2 ** (self.attempts - 1) if self.attempts < 100 else NEVER, self.max_backoff)
+
+    def attempt_ended(self, now: int, reason: str, error: Any) -> None:
+        """An attempt has failed: the last five are remembered, and the first bytes of what was said."""
+        entry = {"n": self.deliveries, "started_at": self.started_at, "ended_at": now, "reason": reason, "error": error}
+        self.errors = [*self.errors, entry][-5:]
+
+    def past(self) -> dict[str, Any]:
+        """What only a job that is looked at tells."""
+        return {"ended_at": self.ended_at, "errors": self.errors}
 
     def shown(self) -> dict[str, Any]:
         job = {

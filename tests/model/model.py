@@ -34,7 +34,7 @@ Fields = dict[str, Any]
 
 
 TOTALS = ("pushed", "completed", "failed", "timed_out", "expired", "cancelled", "retried", "stalled")
-MEASURED = ("jobs_per_second", "avg_latency_ms", "latency_ms", "wait_ms", "run_ms", "rates")
+MEASURED = ("jobs_per_second", "avg_latency_ms", "latency_ms", "wait_ms", "run_ms", "rates", "memory", "log")
 
 
 class Model(State):
@@ -210,7 +210,7 @@ class Model(State):
         self.totals["failed"] += 1
         if error is not None:
             job.last_error = error
-        self._attempt_failed(job, "failed", unrecoverable=unrecoverable)
+        self._attempt_failed(job, "failed", error, unrecoverable=unrecoverable)
         return {}
 
     def _release(self, id: int | None, token: Any, ids: list[int] | None, tokens: Any, delay: int) -> Answer:
@@ -261,7 +261,7 @@ class Model(State):
 
     def _getjob(self, id: int) -> Answer:
         job = self.jobs.get(id)
-        return {"job": self.shown(job) if job else None, "state": self.state(id)}
+        return {"job": self.shown(job) | job.past() if job else None, "state": self.state(id)}
 
     def _waitjob(self, id: int, timeout: int | None) -> Answer:
         job = self.jobs.get(id)
@@ -277,15 +277,17 @@ class Model(State):
         heard = [job.get("id") for job in self.heard.get("jobs", [])]
         return {"jobs": [self.shown(job) for job in self.dead(queue, heard)[: 100 if count is None else count]]}
 
-    def _retrydlq(self, queue: str, id: int | None) -> Answer:
+    def _retrydlq(self, queue: str, id: int | None, ids: list[int] | None, reason: str | None) -> Answer:
         if id is None:
             count = 0
-            for job in self.dead(queue):
+            for job in self._chosen(queue, ids, reason):
                 if job.unique_key is None or not self._key_is_held(queue, job.unique_key):
                     self._retry(job)
                     count += 1
             self._expire_overdue(queue)
             return {"ids": [count], "count": count}
+        if ids is not None or reason is not None:
+            raise invalid()
         dead = self.jobs.get(id)
         if dead is None or dead.state != "failed" or dead.queue != queue:
             raise not_found(id)
@@ -295,9 +297,19 @@ class Model(State):
         self._expire_overdue(queue)
         return {"ids": [1], "count": 1}
 
+    def _chosen(self, queue: str, ids: list[int] | None, reason: str | None) -> list[Job]:
+        """Dead letters by their ids, in that order, or for a reason, or all."""
+        if ids is not None and reason is not None:
+            raise invalid()
+        dead = self.dead(queue)
+        if ids is not None:
+            by_id = {job.id: job for job in dead}
+            return [by_id[id] for id in dict.fromkeys(ids) if id in by_id]
+        return [job for job in dead if reason in (None, job.reason)]
+
     def _retry(self, job: Job) -> None:
         job.attempts = job.deliveries = job.losses = 0
-        job.reason = None
+        job.reason = job.ended_at = None
         job.run_at = max(job.run_at, self.now)
         self._put_back(job)
         if job.open:
@@ -309,8 +321,8 @@ class Model(State):
             if job.id in self.jobs and job.expires() <= self.now:
                 self._expire(job)
 
-    def _purgedlq(self, queue: str) -> Answer:
-        return self._drop_all(self.of(queue, "failed"))
+    def _purgedlq(self, queue: str, ids: list[int] | None, reason: str | None) -> Answer:
+        return self._drop_all(self._chosen(queue, ids, reason))
 
     def _drain(self, queue: str) -> Answer:
         return self._drop_all(self.of(queue, "waiting", "delayed", "waitingparent"))
@@ -333,8 +345,10 @@ class Model(State):
         listing = Listing(queue, state, reason, dir)
         page = self._page(listing, cursor, 100 if limit is None else min(limit, 1000))
         shown = [job.shown() if LISTED_WITHOUT_WAITS_FOR else self.shown(job) for job in page]
-        if preview:
-            for job, answer in zip(page, shown, strict=True):
+        for job, answer in zip(page, shown, strict=True):
+            answer |= job.past()
+            if preview:
+                del answer["errors"]
                 data = job.data.encode()
                 answer |= {"data": data[:preview].decode(errors="ignore"), "data_size": len(data)}
         return {"jobs": shown, "cursor": self.heard.get("cursor")}

@@ -112,7 +112,7 @@ class State:
         elif job.state == "active" and job.times_out == time:
             self.totals["timed_out"] += 1
             job.last_error = "Timed out"
-            self._attempt_failed(job, "timeout", unrecoverable=False)
+            self._attempt_failed(job, "timeout", "Timed out", unrecoverable=False)
         elif job.state == "active":
             self._lost(job, "expired_lease")
         elif job.expires() == time:
@@ -142,11 +142,13 @@ class State:
         self.totals["stalled"] += 1
         job.losses += 1
         if job.losses >= self.max_deliveries:
+            job.attempt_ended(self.now, reason, None)
             self._die(job, reason)
         else:
             self._put_back(job)
 
-    def _attempt_failed(self, job: Job, reason: str, *, unrecoverable: bool) -> None:
+    def _attempt_failed(self, job: Job, reason: str, error: str | None, *, unrecoverable: bool) -> None:
+        job.attempt_ended(self.now, reason, error)
         job.attempts += 1
         if unrecoverable or 0 < job.max_attempts <= job.attempts:
             self._die(job, reason)
@@ -160,14 +162,14 @@ class State:
         job.token = job.holder = None
 
     def _die(self, job: Job, reason: str) -> None:
-        job.state, job.reason = "failed", reason
+        job.state, job.reason, job.ended_at = "failed", reason, self.now
         job.token = job.holder = None
         loose = reason == "dependency_failed"
         self.deaths += 1
         job.died = (self.moment, 0 if loose else self.deaths)
 
     def _complete(self, job: Job, result: Any) -> None:
-        job.state = "completed"
+        job.state, job.ended_at = "completed", self.now
         job.token = job.holder = None
         job.result = result
         job.kept_until = later(self.now, self.result_ttl_ms)
