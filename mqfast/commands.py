@@ -26,7 +26,7 @@ class Field:
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """A command: the names of its fields, what its answer is, where REST will offer it ("" = nowhere)."""
+    """A command: the names of its fields, what its answer is, where REST offers it ("" = nowhere)."""
 
     name: str
     plane: str  # open (no token needed), jobs, admin
@@ -112,11 +112,21 @@ def fields_table() -> str:
 
 def errors_table() -> str:
     """The codes of refusals as Markdown."""
-    rows = [(f"`{row.code}`", row.text, "yes" if row.retryable else "no") for row in ERRORS]
-    return _table(("Code", "Text, unless it says more", "Retryable"), rows)
+    rows = [(f"`{row.code}`", row.text, "yes" if row.retryable else "no", str(row.http_status)) for row in ERRORS]
+    return _table(("Code", "Text, unless it says more", "Retryable", "HTTP"), rows)
 
 
-TABLES = {"commands": commands_table, "fields": fields_table, "errors": errors_table}
+def routes_table() -> str:
+    """What REST offers, as Markdown."""
+    rows = []
+    for row in COMMANDS:
+        if row.http_path:
+            fields = tuple(name for name in (*row.required, *row.optional) if f"{{{name}}}" not in row.http_path)
+            rows.append((f"`{row.http_method} {row.http_path}`", f"`{row.name}`", _code(fields)))
+    return _table(("Request", "Command", "In the query (`GET`) or in the body"), rows)
+
+
+TABLES = {"commands": commands_table, "fields": fields_table, "errors": errors_table, "routes": routes_table}
 
 
 def renew(text: str) -> str:

@@ -5,18 +5,16 @@ signal comes or one of them ends; both arrive as a byte on one socket pair. The 
 """
 
 import contextlib
-import errno
 import logging
 import os
 import resource
 import select
 import signal
 import socket
-import stat
 import threading
 import time
-from collections.abc import Callable, Collection, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterator
+from typing import TYPE_CHECKING
 
 from mqfast import __version__
 from mqfast._engine import Engine, EngineError, Reactors
@@ -27,11 +25,14 @@ from mqfast.control.ticker import Tickers
 from mqfast.control.timeouts import Timeouts
 from mqfast.errors import ServerError
 from mqfast.settings import Settings
+from mqfast.sockets import Listeners
 
-BACKLOG = 4096  # the kernel cuts it to net.core.somaxconn
+if TYPE_CHECKING:
+    from mqfast.http.service import Http
+
 GRACE_SECONDS = 1.5  # the engine promises 1; then the reactors are told again, by force
+HTTP_SECONDS = 0.3  # for requests over HTTP to end, before the reactors are told
 FORCE_SECONDS = 0.15  # from there to leaving without them
-ANY_PORT_TRIES = 16
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 _THREAD_ENDED = 0  # the byte that a thread sends; a signal's byte is its number
@@ -47,7 +48,7 @@ def serve(settings: Settings, announce: Callable[[str], None]) -> None:
     _raise_descriptor_limit()
     with contextlib.ExitStack() as stack:
         wakeups = stack.enter_context(_stop_signals())
-        listeners = stack.enter_context(_Listeners())
+        listeners = stack.enter_context(Listeners())
         listeners.open(settings)
         try:
             engine = _engine(settings)
@@ -59,7 +60,7 @@ def serve(settings: Settings, announce: Callable[[str], None]) -> None:
         reactors = Reactors(engine, settings.reactors)
         stack.callback(reactors.close)
         listeners.hand_to(reactors)
-        threads = _Threads(engine, reactors, settings.reactors, wakeups)
+        threads = _Threads(engine, reactors, settings, wakeups, listeners.http)
         try:
             threads.start()
             plural = "" if settings.reactors == 1 else "s"
@@ -67,7 +68,7 @@ def serve(settings: Settings, announce: Callable[[str], None]) -> None:
             _wait_for_stop(wakeups)
         finally:
             if not _stop(threads, wakeups):
-                _log.error("the reactors do not end; leaving without them")
+                threads.log_failures()
                 listeners.close()
                 os._exit(1)
         threads.check()
@@ -88,6 +89,16 @@ def _engine(settings: Settings) -> Engine:
         folder=settings.persist,
         fsync=settings.fsync,
     )
+
+
+def _http(
+    settings: Settings, engine: Engine, reactors: Reactors, sockets: list[socket.socket], failed: Callable[[str], None]
+) -> "Http":
+    from mqfast.http.service import Http  # only now: a daemon without HTTP need not read its packages
+
+    taken = sockets.copy()
+    sockets.clear()
+    return Http(settings, engine, reactors, taken, failed)
 
 
 def _raise_descriptor_limit() -> None:
@@ -152,14 +163,23 @@ def _wait_for_stop(wakeups: _Wakeups) -> None:
 
 
 class _Threads:
-    """A thread for each reactor and each control loop. They run until stop(); one that ends sooner is a failure of the
-    daemon. The loops outlive the reactors, so that what is due is done as long as somebody is served."""
+    """A thread for each reactor and each control loop, and those of HTTP. They run until stop(); one that ends sooner
+    is a failure of the daemon. The loops outlive the reactors, so that what is due is done as long as somebody is
+    served; the reactors outlive HTTP, whose pulls wait at them."""
 
-    def __init__(self, engine: Engine, reactors: Reactors, count: int, wakeups: _Wakeups) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        reactors: Reactors,
+        settings: Settings,
+        wakeups: _Wakeups,
+        http_sockets: list[socket.socket],
+    ) -> None:
         self._tickers = Tickers(engine, [Timeouts(engine), Dependencies(engine), Cron(engine)], self._loop_failed)
         self._keeper = Keeper(engine, self._loop_failed)
+        self._http = _http(settings, engine, reactors, http_sockets, self._loop_failed) if settings.http else None
         self._reactors = reactors
-        self._count = count
+        self._count = settings.reactors
         self._wakeups = wakeups
         self._started: list[threading.Thread] = []
         self._ended: list[int] = []
@@ -177,6 +197,8 @@ class _Threads:
                 self._started.append(thread)
             self._tickers.start()
             self._keeper.start()
+            if self._http is not None:
+                self._http.start()
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
@@ -201,15 +223,26 @@ class _Threads:
         return len(self._ended) < len(self._started)
 
     def stop(self, *, force: bool = False) -> None:
+        if self._http is not None and not self._stopping:
+            self._http.stop(HTTP_SECONDS)
         self._stopping = True
         self._forced = force
         self._reactors.stop(force)
 
-    def join(self) -> None:
+    def join(self) -> bool:
+        """Wait for what was told to end. False if a request over HTTP does not."""
         for thread in self._started:
             thread.join()
+        if self._http is not None and not self._http.stop(FORCE_SECONDS):
+            return False
         self._tickers.stop()
         self._keeper.stop()
+        return True
+
+    def log_failures(self) -> None:
+        """For an end at which nothing can be raised any more."""
+        for failure in self._failures:
+            _log.error("%s", failure)
 
     def check(self) -> None:
         """Raise ServerError if a thread failed, or had to be forced."""
@@ -227,8 +260,11 @@ def _stop(threads: _Threads, wakeups: _Wakeups) -> bool:
         _log.warning("stopping by force")
         threads.stop(force=True)
         if not _wait_for_end(threads, wakeups, FORCE_SECONDS, until=()):
+            _log.error("the reactors do not end; leaving without them")
             return False
-    threads.join()
+    if not threads.join():
+        _log.error("a request over HTTP does not end; leaving without it")
+        return False
     return True
 
 
@@ -240,229 +276,3 @@ def _wait_for_end(threads: _Threads, wakeups: _Wakeups, seconds: float, *, until
         if left <= 0 or wakeups.wait(left) in until:
             return False
     return True
-
-
-# Sockets
-
-
-class _Listeners:
-    """The listening sockets, until the reactors own them, and the Unix socket's file until the end."""
-
-    def __init__(self) -> None:
-        self._sockets: list[socket.socket] = []
-        self._names: list[str] = []
-        self._file: _UnixFile | None = None
-
-    def __enter__(self) -> "_Listeners":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    def __str__(self) -> str:
-        return ", ".join(self._names)
-
-    def open(self, settings: Settings) -> None:
-        """TCP first: of two daemons started together the port lets one through, before either touches the file."""
-        for tcp in _open_tcp(settings.hosts, settings.port):
-            self._sockets.append(tcp)
-            self._names.append(_tcp_name(*tcp.getsockname()[:2]))
-        if settings.unix_socket is not None:
-            unix = _open_unix(settings.unix_socket, settings.unix_socket_mode)
-            self._file = _UnixFile.of(settings.unix_socket)
-            self._sockets.append(unix)
-            self._names.append(_unix_name(settings.unix_socket))
-
-    def hand_to(self, reactors: Reactors) -> None:
-        while self._sockets:
-            reactors.listen(self._sockets.pop(0).detach())
-
-    def close(self) -> None:
-        while self._sockets:
-            self._sockets.pop().close()
-        if self._file is not None:
-            self._file.remove()
-            self._file = None
-
-
-def _cannot_listen(name: str, reason: str) -> ServerError:
-    return ServerError(f"cannot listen on {name}: {reason}")
-
-
-def _reason(error: OSError) -> str:
-    return (error.strerror or str(error)).lower()
-
-
-def _tcp_name(host: str, port: int) -> str:
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-
-
-def _open_tcp(hosts: Sequence[str], port: int) -> list[socket.socket]:
-    """A listening socket for each address of the hosts, all with one port. Raises ServerError."""
-    addresses = _addresses(hosts)
-    tries = ANY_PORT_TRIES if port == 0 else 1
-    while True:
-        tries -= 1
-        with contextlib.ExitStack() as stack:
-            opened: list[socket.socket] = []
-            chosen = port
-            try:
-                for address in addresses:
-                    tcp = address.listen(chosen)
-                    if tcp is not None:
-                        opened.append(stack.enter_context(tcp))
-                        chosen = tcp.getsockname()[1]
-            except OSError as error:
-                if error.errno == errno.EADDRINUSE and tries > 0:
-                    continue  # the port that the first address was given is taken on another one
-                raise _cannot_listen(_tcp_name(address.host, chosen), _tcp_reason(error)) from None
-            if not opened:
-                raise _cannot_listen(_tcp_name(addresses[0].host, port), "the machine has no such address")
-            stack.pop_all()
-            return opened
-
-
-def _tcp_reason(error: OSError) -> str:
-    if error.errno == errno.EADDRINUSE:
-        return "address already in use (another mqfast? choose another with --port)"
-    if error.errno == errno.EADDRNOTAVAIL:
-        return "not an address of this machine"
-    return _reason(error)
-
-
-@dataclass(frozen=True, slots=True)
-class _Address:
-    family: socket.AddressFamily
-    host: str  # numeric
-    scope: int  # the interface of a link-local IPv6 address, else 0
-    optional: bool = False  # skipped where the machine does not have it
-
-    def listen(self, port: int) -> socket.socket | None:
-        """A non-blocking listening socket, None if the address is optional and missing. Raises OSError."""
-        try:
-            tcp = socket.socket(self.family, socket.SOCK_STREAM)
-        except OSError as error:
-            if self.optional and error.errno == errno.EAFNOSUPPORT:
-                return None
-            raise
-        with contextlib.ExitStack() as stack:
-            stack.enter_context(tcp)
-            tcp.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # not SO_REUSEPORT: a port in use is noticed
-            if self.family == socket.AF_INET6:
-                tcp.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-            try:
-                tcp.bind((self.host, port, 0, self.scope) if self.family == socket.AF_INET6 else (self.host, port))
-            except OSError as error:
-                if self.optional and error.errno == errno.EADDRNOTAVAIL:
-                    return None
-                raise
-            tcp.listen(BACKLOG)
-            tcp.setblocking(False)
-            stack.pop_all()
-        return tcp
-
-
-_LOCALHOST = (
-    _Address(socket.AF_INET, "127.0.0.1", 0),
-    _Address(socket.AF_INET6, "::1", 0, optional=True),
-)
-
-
-def _addresses(hosts: Sequence[str]) -> list[_Address]:
-    """The addresses of the hosts, each once, in their order. localhost is no matter of name servers."""
-    found: dict[_Address, None] = {}
-    for host in hosts:
-        if host.lower() == "localhost":
-            found.update(dict.fromkeys(_LOCALHOST))
-            continue
-        try:
-            rows = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-        except (OSError, UnicodeError) as error:
-            reason = _reason(error) if isinstance(error, OSError) else "not a host name"
-            raise _cannot_listen(host, reason) from None
-        for family, _, _, _, address in rows:
-            if family in (socket.AF_INET, socket.AF_INET6):
-                scope = address[3] if len(address) == 4 else 0
-                found[_Address(family, str(address[0]), int(scope))] = None
-    return list(found)
-
-
-# The Unix socket
-
-
-def _unix_name(path: str) -> str:
-    return "unix:" + os.fsencode(path).decode(errors="backslashreplace")
-
-
-@dataclass(frozen=True, slots=True)
-class _UnixFile:
-    """The file of the socket that this process has bound, told apart from one that came to its place later."""
-
-    path: str
-    identity: tuple[int, int, int]
-
-    @classmethod
-    def of(cls, path: str) -> "_UnixFile":
-        return cls(path, cls._identity(path))
-
-    @staticmethod
-    def _identity(path: str) -> tuple[int, int, int]:
-        status = os.lstat(path)
-        return status.st_dev, status.st_ino, status.st_mtime_ns
-
-    def remove(self) -> None:
-        """Remove the file if it is still this process's. What keeps it from that is logged."""
-        try:
-            if self._identity(self.path) == self.identity:
-                os.unlink(self.path)
-        except FileNotFoundError:
-            pass
-        except OSError as error:
-            _log.warning("cannot remove %s: %s", self.path, _reason(error))
-
-
-def _open_unix(path: str, mode: int) -> socket.socket:
-    """A non-blocking listening socket at path, which replaces a socket file that nobody serves. Raises ServerError."""
-    with contextlib.ExitStack() as stack:
-        try:
-            _clear_stale(path)
-            unix = stack.enter_context(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM))
-            before = os.umask(0o777 & ~mode)  # so the file has its mode from its first instant; no other thread yet
-            try:
-                unix.bind(path)
-            finally:
-                os.umask(before)
-            unix.listen(BACKLOG)
-        except OSError as error:
-            raise _cannot_listen(_unix_name(path), _unix_reason(error)) from None
-        unix.setblocking(False)
-        stack.pop_all()
-    return unix
-
-
-def _unix_reason(error: OSError) -> str:
-    if error.errno == errno.EADDRINUSE:
-        return "another program has just taken this path"
-    return _reason(error)
-
-
-def _clear_stale(path: str) -> None:
-    """Remove the socket file at path if nobody answers there. Raises ServerError if it must stay, and OSError."""
-    try:
-        status = os.lstat(path)
-    except FileNotFoundError:
-        return
-    if not stat.S_ISSOCK(status.st_mode):
-        raise _cannot_listen(_unix_name(path), "a file that is not a socket is in its place")
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
-        probe.setblocking(False)  # a full backlog is an answer too
-        answer = probe.connect_ex(path)
-    if answer == errno.ECONNREFUSED:
-        _log.info("replacing %s, which nobody serves", _unix_name(path))
-        os.unlink(path)
-    elif answer in (0, errno.EAGAIN, errno.EINPROGRESS, errno.EPROTOTYPE):
-        raise _cannot_listen(
-            _unix_name(path), "a running program answers there (another mqfast? choose another with --unix-socket)"
-        )
-    elif answer != errno.ENOENT:
-        raise OSError(answer, os.strerror(answer))

@@ -22,6 +22,7 @@ from mqfast.errors import SettingsError
 DEFAULT_UNIX_SOCKET = "/tmp/magic-queue.sock"
 MAX_UNIX_PATH = 107  # bytes; what the kernel's sockaddr_un holds beside the final NUL
 MAX_DEFAULT_REACTORS = 4
+HTTP_RESERVE = 4  # threads of HTTP that nothing which waits may take
 TABLE_BEGIN = "<!-- settings:begin -->"
 TABLE_END = "<!-- settings:end -->"
 
@@ -53,7 +54,6 @@ class Setting:
     default: str  # as shown
     doc: str
     secret: bool = False  # its value is never printed
-    available: bool = True  # False: a later version has it, switching it on is refused
 
 
 def _text_of(value: object) -> str:
@@ -136,6 +136,15 @@ def _parse_tokens(value: object) -> tuple[str, ...]:
     return () if value == "" else _items(value)
 
 
+def _parse_origins(value: object) -> tuple[str, ...]:
+    if value is False or (isinstance(value, str) and value.strip().lower() in _OFF):
+        return ()
+    origins = tuple(origin.lower() for origin in _items(value))
+    if not all(origin == "*" or re.fullmatch(r"[a-z][a-z0-9+.-]*://[^/?#@\s]+", origin) for origin in origins):
+        raise ValueError(value)
+    return origins
+
+
 def _parse_path(value: object) -> str | None:
     """None for off, "1" for on without a path of its own, else the path."""
     word = _word_of(value)
@@ -193,6 +202,8 @@ _UNIX_SOCKET = Kind(
     lambda path: path or "off",
     bare="1",
 )
+_NAMES = Kind("NAMES", "one or more host names, with commas between", _parse_tokens, ",".join)
+_ORIGINS = Kind("ORIGINS", "one or more origins such as https://app.example.org, or *", _parse_origins, ",".join)
 _MODE = Kind("MODE", "an octal file mode as text, such as 0660", _parse_mode, lambda mode: f"{mode:04o}")
 _PORT = _number(0, 65535, "PORT")
 
@@ -207,7 +218,6 @@ class _Row(NamedTuple):
     doc: str
     shown_default: str | None
     secret: bool
-    available: bool
 
 
 def _row(
@@ -218,10 +228,9 @@ def _row(
     *,
     shown_default: str | None = None,
     secret: bool = False,
-    available: bool = True,
 ) -> Any:
     """A field of Settings; a callable default is called for each Settings made."""
-    metadata = {"row": _Row(env, kind, doc, shown_default, secret, available)}
+    metadata = {"row": _Row(env, kind, doc, shown_default, secret)}
     if callable(default):
         return field(default_factory=default, repr=not secret, metadata=metadata)
     return field(default=default, repr=not secret, metadata=metadata)
@@ -297,18 +306,62 @@ class Settings:
     fsync: str = _row(
         "FSYNC", _choice("always", "everysec", "none"), "always", "When records reach the disk; for PERSIST"
     )
-    http: bool = _row(
-        "HTTP", _SWITCH, False, "Serve REST and the dashboard: not available in this version", available=False
+    http: bool = _row("HTTP", _SWITCH, False, "Serve REST, metrics and the dashboard")
+    http_hosts: tuple[str, ...] = _row("HTTP_HOST", _HOSTS, ("localhost",), "Where HTTP listens; for HTTP")
+    http_port: int = _row("HTTP_PORT", _PORT, 6790, "Port of HTTP; 0 takes any free one; for HTTP")
+    http_names: tuple[str, ...] = _row(
+        "HTTP_NAMES",
+        _NAMES,
+        (),
+        "Further names that requests may give as their Host where no tokens are set, with commas between: addresses, "
+        "localhost, HTTP_HOST, this machine's name and names without a dot always may; for HTTP",
+        shown_default="none",
     )
-    http_host: tuple[str, ...] = _row("HTTP_HOST", _HOSTS, ("localhost",), "Where HTTP listens; for HTTP")
-    http_port: int = _row("HTTP_PORT", _PORT, 6790, "Port of HTTP; for HTTP")
+    http_threads: int = _row(
+        "HTTP_THREADS",
+        _number(HTTP_RESERVE + 1, 1024),
+        32,
+        f"Threads of HTTP. A pull that waits and a stream take one each, but never the last {HTTP_RESERVE}; for HTTP",
+    )
+    http_max_body: int = _row(
+        "HTTP_MAX_BODY", _size(1 << 10, 1 << 30), 16 << 20, "Longest body of a request (MAX_LINE holds too); for HTTP"
+    )
+    http_max_header: int = _row(
+        "HTTP_MAX_HEADER",
+        _size(1 << 10, 1 << 20),
+        32 << 10,
+        "Longest head of a request, all headers together; for HTTP",
+    )
+    cors_origin: tuple[str, ...] = _row(
+        "CORS_ORIGIN",
+        _ORIGINS,
+        (),
+        "Origins whose pages may use HTTP from a browser, such as https://app.example.org, with commas between; * is "
+        "any; for HTTP",
+        shown_default="off",
+    )
+    metrics_queues: int = _row(
+        "METRICS_QUEUES",
+        _number(0, 100_000),
+        100,
+        "Queues with a label of their own in the Prometheus text, the busiest first; the rest is summed up; for HTTP",
+    )
+    dashboard: str = _row(
+        "DASHBOARD",
+        _choice("off", "read", "full"),
+        "full",
+        "The dashboard: off, read (it offers no actions; REST does as before) or full; for HTTP",
+    )
+    dashboard_streams: int = _row(
+        "DASHBOARD_STREAMS", _number(0, 1024), 8, "Dashboards that are updated live at once; others ask; for HTTP"
+    )
 
 
 def _setting(name: str, default: object, row: _Row) -> Setting:
     key = row.env.lower()
     shown = row.kind.show(default) if row.shown_default is None else row.shown_default
     flag = "--" + key.replace("_", "-")
-    return Setting(name, flag, row.env, key, row.kind, shown, row.doc, row.secret, row.available)
+    return Setting(name, flag, row.env, key, row.kind, shown, row.doc, row.secret)
 
 
 SETTINGS: tuple[Setting, ...] = tuple(
@@ -351,8 +404,6 @@ def load(flags: Mapping[str, str | None], environ: Mapping[str, str]) -> Setting
         except ValueError:
             errors.append(_bad_value(setting, given))
             continue
-        if value and not setting.available:
-            errors.append(f"{setting.env} ({given.source}): not available in this version")
         values[setting.field] = value
     if errors:
         raise SettingsError(errors)

@@ -7,9 +7,9 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from perf.comparison import capacity, durability, load, report, servers, throughput, timing
+from perf.comparison import capacity, durability, load, report, rest, servers, throughput, timing
 
-PARTS = ("throughput", "backlog", "idle", "reactors", "timing", "features", "durability", "recovery")
+PARTS = ("throughput", "backlog", "idle", "reactors", "timing", "features", "durability", "recovery", "rest")
 
 
 def main(argv: Sequence[str]) -> int:
@@ -76,6 +76,8 @@ def _measure(asked: argparse.Namespace) -> None:
             findings[part] = capacity.reactors(asked.rounds, asked.seconds, cores)
         elif part == "timing":
             findings[part] = timing.timing()
+        elif part == "rest":
+            findings[part] = rest.rest(asked.rounds, asked.seconds, core)
         elif part == "durability":
             findings[part] = durability.durability(asked.rounds, asked.seconds, asked.wanted)
         elif part == "recovery":

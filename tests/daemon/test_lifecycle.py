@@ -452,7 +452,7 @@ def test_bad_settings_end_in_a_line_each_and_status_2() -> None:
 @pytest.mark.parametrize(
     ("arguments", "line"),
     [
-        (("--http",), "HTTP (flag --http): not available in this version"),
+        (("--http", "2"), "HTTP (flag --http): expected 1 or 0, got '2'"),
         (("--config", "/missing.toml"), "cannot read the settings file /missing.toml: no such file or directory"),
     ],
 )

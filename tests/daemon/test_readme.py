@@ -1,6 +1,8 @@
 """A newcomer's first job: the README's own commands, word for word but for the port."""
 
+import json
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -39,6 +41,22 @@ def test_the_first_job_goes_in_from_bash_and_out_to_the_worker(start_daemon: Sta
     finally:
         worker.kill()
         worker.communicate()
+
+
+@pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
+def test_the_first_job_goes_in_and_out_over_http(start_daemon: StartDaemon) -> None:
+    daemon = start_daemon("--http", "1", "--http-port", "0")
+    assert daemon.http is not None
+    shell = block("curl -s").replace("6790", str(daemon.http[1]))
+    told = subprocess.run(["bash", "-c", shell], capture_output=True, text=True, timeout=20, check=True).stdout
+    answers = [json.loads(answer) for answer in told.replace("}{", "}\n{").splitlines()]
+    pushed, pulled = answers[0]["data"], answers[1]["data"][0]
+    assert pushed["id"] == pulled["id"] and pulled["data"] == {"to": "bob@example.org"}
+    ack = re.search(r"`(curl -d [^`]+/ack)`", README)
+    assert ack
+    acked = ack[1].replace("6790", str(daemon.http[1])).replace("ID", str(pulled["id"])).replace("curl", "curl -s")
+    told = subprocess.run(["bash", "-c", acked], capture_output=True, text=True, timeout=20, check=True).stdout
+    assert json.loads(told) == {"ok": True, "data": True}
 
 
 @pytest.mark.parametrize("target", ["run", "test", "check", "bench", "fmt"])

@@ -18,7 +18,8 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 START_S = 20.0
 STOP_S = 10.0
 SETTINGS = re.compile(
-    r"(HOST|PORT|UNIX_SOCKET|AUTH_TOKENS|REACTORS|PERSIST|FSYNC|HTTP|LOG_LEVEL|MAX|RESULT|LEASE|MQFAST)(_\w+)?"
+    r"(HOST|PORT|UNIX_SOCKET|AUTH_TOKENS|REACTORS|PERSIST|FSYNC|HTTP|LOG_LEVEL|MAX|RESULT|LEASE|CORS|METRICS|DASHBOARD"
+    r"|MQFAST)(_\w+)?"
 )
 """Environment variables that could be settings of the daemon: a test's daemon must not inherit them."""
 
@@ -54,6 +55,7 @@ class Daemon:
         self.tcp: tuple[str, int] | None = None
         self.tcp6: tuple[str, int] | None = None
         self.unix: str | None = None
+        self.http: tuple[str, int] | None = None  # with the flag --http; on IPv4
         for place in match["where"].split(", "):
             self._note_listener(place)
 
@@ -102,6 +104,11 @@ class Daemon:
             raise AssertionError(f"unclean end: exit status {status}, stdout {more!r}, stderr:\n{errors}")
 
     def _note_listener(self, place: str) -> None:
+        if place.startswith("http://"):
+            host, _, port = place.removeprefix("http://").rpartition(":")
+            if not host.startswith("["):
+                self.http = (host, int(port))
+            return
         if place.startswith("unix:"):
             self.unix = place.removeprefix("unix:")
             return

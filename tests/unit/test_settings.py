@@ -82,9 +82,10 @@ def test_flag_that_was_not_given_is_no_value() -> None:
 
 
 def test_every_setting_can_be_given_in_each_place(tmp_path: Path) -> None:
-    samples = {"FSYNC": "none", "LOG_LEVEL": "debug", "PERSIST": "0", "HTTP": "0", "UNIX_SOCKET_MODE": "0600"}
+    samples = {"FSYNC": "none", "LOG_LEVEL": "debug", "PERSIST": "0", "UNIX_SOCKET_MODE": "0600"}
     samples |= {"HOST": "::1", "HTTP_HOST": "::1", "AUTH_TOKENS": "a,b", "UNIX_SOCKET": "/run/mq.sock"}
-    samples |= {"REACTORS": "9"}
+    samples |= {"REACTORS": "9", "HTTP": "1", "HTTP_NAMES": "a.example", "HTTP_THREADS": "64", "DASHBOARD": "read"}
+    samples |= {"CORS_ORIGIN": "https://a.example", "DASHBOARD_STREAMS": "3"}
     for setting in SETTINGS:
         value = samples.get(setting.env, "2048")
         by_flag = load({setting.key: value}, {})
@@ -210,21 +211,40 @@ def test_tokens_are_not_in_the_text_of_the_settings() -> None:
 # Settings of later versions
 
 
-@pytest.mark.parametrize(("env", "value"), [("HTTP", "1"), ("HTTP", "on")])
-def test_setting_of_a_later_version_is_refused_when_switched_on(env: str, value: str) -> None:
-    assert refused(environ={env: value}) == (f"{env} (environment variable): not available in this version",)
-
-
 @pytest.mark.parametrize("value", ["", "0", "off", "no", "false"])
-def test_setting_of_a_later_version_may_be_switched_off(value: str) -> None:
-    assert load({}, {"PERSIST": value, "HTTP": value}) == Settings()
+def test_what_is_off_by_default_may_be_switched_off(value: str) -> None:
+    assert load({}, {"PERSIST": value, "HTTP": value, "CORS_ORIGIN": value}) == Settings()
+
+
+# HTTP
+
+
+@pytest.mark.parametrize("text", ["*", "https://app.example.org", "http://localhost:3000,HTTPS://B.example"])
+def test_cors_origins_are_schemes_and_hosts(text: str) -> None:
+    assert load({}, {"CORS_ORIGIN": text}).cors_origin == tuple(text.lower().split(","))
+
+
+@pytest.mark.parametrize(
+    "text", ["example.org", "https://", "https://a/", "https://a?b", "https://a,", "https://u@a", "1"]
+)
+def test_cors_origin_that_no_browser_sends_is_refused(text: str) -> None:
+    (line,) = refused(environ={"CORS_ORIGIN": text})
+    assert line.startswith("CORS_ORIGIN (environment variable): expected one or more origins")
+
+
+@pytest.mark.parametrize(("threads", "fits"), [("4", False), ("5", True), ("1024", True), ("1025", False)])
+def test_http_has_more_threads_than_nothing_may_take_for_long(threads: str, fits: bool) -> None:
+    if fits:
+        assert load({}, {"HTTP_THREADS": threads}).http_threads == int(threads)
+    else:
+        refused(environ={"HTTP_THREADS": threads})
 
 
 # What is said
 
 
 def test_every_bad_value_has_its_own_line() -> None:
-    lines = refused({"port": "x"}, {"MAX_LINE": "y", "LEASE": "0", "HTTP": "1"})
+    lines = refused({"port": "x"}, {"MAX_LINE": "y", "LEASE": "0", "HTTP": "2"})
     assert [line.split(" ")[0] for line in lines] == ["PORT", "MAX_LINE", "LEASE", "HTTP"]
 
 
@@ -268,7 +288,7 @@ def test_table_has_a_row_for_every_field_and_no_name_twice() -> None:
 
 def test_shown_defaults_are_accepted_as_values() -> None:
     for setting in SETTINGS:
-        if setting.env not in ("AUTH_TOKENS", "REACTORS"):
+        if setting.env not in ("AUTH_TOKENS", "HTTP_NAMES", "REACTORS"):
             assert load({}, {setting.env: setting.default}) == Settings(), setting.env
 
 

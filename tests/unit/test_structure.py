@@ -35,6 +35,25 @@ def test_the_core_does_not_know_python() -> None:
         assert "Python.h" not in path.read_text(encoding="utf-8"), path
 
 
+def imports(path: Path) -> list[str]:
+    """The modules of mqfast that a module names, wherever in it."""
+    return re.findall(r"^\s*(?:from|import) (mqfast[\w.]*)", path.read_text(encoding="utf-8"), re.MULTILINE)
+
+
+@pytest.mark.parametrize(("part", "other"), [("control", "http"), ("http", "control")])
+def test_control_and_http_do_not_know_each_other(part: str, other: str) -> None:
+    for path in (ROOT / "mqfast" / part).glob("*.py"):
+        for module in imports(path):
+            assert not module.startswith(f"mqfast.{other}"), f"{path.name} imports {module}"
+            assert module not in ("mqfast.server", "mqfast.__main__"), f"{path.name} imports {module}"
+
+
+def test_only_the_composition_root_knows_the_parts() -> None:
+    for path in (ROOT / "mqfast").glob("*.py"):
+        parts = [module for module in imports(path) if module.startswith(("mqfast.control", "mqfast.http"))]
+        assert not parts or path.name == "server.py", f"{path.name} imports {parts}"
+
+
 def test_only_main_reads_the_environment() -> None:
     readers = [
         path.name for path in (ROOT / "mqfast").rglob("*.py") if "os.environ" in path.read_text(encoding="utf-8")
@@ -48,7 +67,7 @@ def source_files() -> list[Path]:
         path
         for folder in folders
         for path in (ROOT / folder).rglob("*")
-        if path.suffix in {".c", ".h", ".py", ".pyx"} and "build" not in path.parts
+        if path.suffix in {".c", ".h", ".py", ".pyx"} and not {"build", "node_modules"} & set(path.parts)
     ]
 
 
