@@ -1,4 +1,4 @@
-# make run    the daemon, built when needed; flags: make run ARGS="--port 7000"
+# make run    the daemon with REST and dashboard, built when needed; flags: make run ARGS="--port 7000"
 # make test   every check and test
 # make check  the quick ones, for while you work
 # make bench  measurements: make bench ARGS="--help"
@@ -26,18 +26,22 @@ else
 MODE := release
 endif
 BUILT := $(VENV)/built-$(MODE)
+UI := mqfast/http/ui
+STATIC := mqfast/http/static/index.html
 SOURCES := $(wildcard mqfast/*.pyx mqfast/*.pxd csrc/*.def csrc/*/*.h) \
   $(filter-out csrc/tests/% csrc/fuzz/%,$(wildcard csrc/*/*.c))
 
-run: $(BUILT)
-	@exec env $(SANITIZED) $(BIN)/python -m mqfast $(ARGS)
+run: $(BUILT) $(STATIC)
+	@exec env HTTP="$${HTTP:-1}" $(SANITIZED) $(BIN)/python -m mqfast $(ARGS)
 
-test: $(BUILT)
+test: $(BUILT) $(STATIC) $(VENV)/browser tests/browser/node_modules/.package-lock.json
 	$(MAKE) -C csrc test tsan fuzz-short
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	cd $(UI) && npm run --silent check
 	env $(SANITIZED) $(BIN)/pytest
+	cd tests/browser && npm test --silent
 
 check: $(BUILT)
 	$(BIN)/ruff check .
@@ -53,6 +57,14 @@ fmt: $(BUILT)
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
+# The dashboard's page, from its sources.
+$(STATIC): $(UI)/node_modules/.package-lock.json $(UI)/index.html $(UI)/build.mjs $(wildcard $(UI)/src/* $(UI)/src/*/*)
+	@cd $(UI) && node build.mjs
+
+%/node_modules/.package-lock.json: %/package-lock.json | $(VENV)/system
+	@cd $* && npm ci --silent --no-audit --no-fund
+	@touch $@
+
 # The module lies in mqfast/ and is of one mode at a time. The packages are installed when their list is new.
 $(BUILT): pyproject.toml setup.py mqfast/__init__.py $(SOURCES) | $(VENV)/system
 	@rm -f $(VENV)/built-*
@@ -67,9 +79,20 @@ $(BUILT): pyproject.toml setup.py mqfast/__init__.py $(SOURCES) | $(VENV)/system
 	fi
 	@touch $@
 
+# Installs the packages in $$missing, or says that they are.
+INSTALL = if [ -n "$$missing" ]; then \
+	  if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	    apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$missing; \
+	  else \
+	    echo "mqfast needs these packages first: apt-get install $$missing" >&2; exit 1; \
+	  fi; \
+	fi
+
 $(VENV)/system:
 	@missing=""; \
 	command -v gcc >/dev/null || missing="gcc libc6-dev"; \
+	command -v node >/dev/null || missing="$$missing nodejs"; \
+	command -v npm >/dev/null || missing="$$missing npm"; \
 	if ! command -v $(PYTHON) >/dev/null; then \
 	  missing="$$missing python3 python3-venv python3-dev"; \
 	else \
@@ -79,11 +102,11 @@ $(VENV)/system:
 	  $(PYTHON) -c 'import os, sys, sysconfig as s; sys.exit(not os.path.exists(s.get_path("include") + "/Python.h"))' || \
 	    missing="$$missing python3-dev"; \
 	fi; \
-	if [ -n "$$missing" ]; then \
-	  if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
-	    apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$missing; \
-	  else \
-	    echo "mqfast needs these packages first: apt-get install $$missing" >&2; exit 1; \
-	  fi; \
-	fi
+	$(INSTALL)
 	@mkdir -p $(VENV) && touch $@
+
+$(VENV)/browser: | $(VENV)/system
+	@missing=""; \
+	command -v chromium >/dev/null || missing="chromium"; \
+	$(INSTALL)
+	@touch $@
