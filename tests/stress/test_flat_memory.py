@@ -26,16 +26,16 @@ MAX_LINE = 2 << 20
 
 NOISE = 2 << 20
 """Page-wise growth of heaps and thread stacks that no leak explains: a few pages for each thread and arena."""
-RECORD = 400
-"""Bytes that may be kept for each acknowledged job: completed jobs stay on record for an hour."""
-BOUND = NOISE + ROUNDS * ACKED * RECORD
-"""4.3 MiB. Losing 70 bytes for each job (69,000 of them), 500 for each mutated line (9,000) or 4 KiB for each
-connection (1,200) would pass it."""
+KEPT = 500
+"""Completed jobs that stay on record: fewer than a round has, so that they are as many after each."""
+BOUND = NOISE
+"""Losing 32 bytes for each job (69,000 of them), 250 for each mutated line (9,000) or 2 KiB for each connection (1,200)
+would pass it."""
 
 
 @pytest.mark.skipif("asan" in os.environ.get("LD_PRELOAD", ""), reason="a sanitizer keeps freed memory on purpose")
 def test_memory_is_flat_over_rounds_of_abuse(start_daemon: StartDaemon) -> None:
-    daemon = start_daemon("--max-line", str(MAX_LINE))
+    daemon = start_daemon("--max-line", str(MAX_LINE), "--result-max", str(KEPT))
     sizes = []
     with daemon.connect() as client:
         for number in range(WARM_UP + ROUNDS):
