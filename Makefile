@@ -2,7 +2,7 @@
 # make test   every check and test
 # make check  the quick ones, for while you work
 # make bench  measurements: make bench ARGS="--help"
-# make fmt    lay out the Python
+# make fmt    lay out the Python and the TypeScript
 #
 # On a fresh Debian machine each installs what it needs: packages of the system where it may, the rest in .venv.
 # MQFAST_DEBUG=1 builds and runs with assertions and sanitizers.
@@ -26,6 +26,7 @@ else
 MODE := release
 endif
 BUILT := $(VENV)/built-$(MODE)
+TS := bindings/ts
 UI := mqfast/http/ui
 STATIC := mqfast/http/static/index.html
 SOURCES := $(wildcard mqfast/*.pyx mqfast/*.pxd csrc/*.def csrc/*/*.h) \
@@ -34,13 +35,14 @@ SOURCES := $(wildcard mqfast/*.pyx mqfast/*.pxd csrc/*.def csrc/*/*.h) \
 run: $(BUILT) $(STATIC)
 	@exec env HTTP="$${HTTP:-1}" $(SANITIZED) $(BIN)/python -m mqfast $(ARGS)
 
-test: $(BUILT) $(STATIC) $(VENV)/browser tests/browser/node_modules/.package-lock.json
+test: $(BUILT) $(STATIC) $(VENV)/browser tests/browser/node_modules/.package-lock.json $(TS)/node_modules/.package-lock.json
 	$(MAKE) -C csrc test tsan fuzz-short
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	cd $(UI) && npm run --silent check
 	env $(SANITIZED) $(BIN)/pytest
+	cd $(TS) && npm run --silent test:all
 	cd tests/browser && npm test --silent
 
 check: $(BUILT)
@@ -53,9 +55,10 @@ check: $(BUILT)
 bench: $(BUILT)
 	$(BIN)/python perf/compare.py $(ARGS)
 
-fmt: $(BUILT)
+fmt: $(BUILT) $(TS)/node_modules/.package-lock.json
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+	cd $(TS) && npm run --silent fmt
 
 # The dashboard's page, from its sources.
 $(STATIC): $(UI)/node_modules/.package-lock.json $(UI)/index.html $(UI)/build.mjs $(wildcard $(UI)/src/* $(UI)/src/*/*)
