@@ -164,3 +164,16 @@ test("a place that is no place is answered, not thrown at", async () => {
   await page.getByRole("heading", { name: "Not found" }).waitFor();
   await closePage(page);
 });
+
+test("errors keep their lines, and an attempt that failed without a word has none", { timeout: 120_000 }, async () => {
+  const { id } = await daemon.ok("PUSH", { queue: "words", data: 1, max_attempts: 2 });
+  await daemon.ok("PULL", { queue: "words", timeout: 0 });
+  await daemon.ok("FAIL", { id });
+  await daemon.ok("PULL", { queue: "words", timeout: 0 });
+  await daemon.ok("FAIL", { id, error: "first line\n\tsecond \u202e line" });
+  const page = await at(`#/jobs/${id}`);
+  const errors = page.locator(".error-text");
+  await errors.nth(1).waitFor();
+  assert.deepEqual(await errors.allTextContents(), ["first line\n\tsecond \\u{202e} line", "no message"]);
+  await closePage(page);
+});

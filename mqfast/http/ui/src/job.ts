@@ -8,7 +8,7 @@ export interface Attempt {
   started_at: number;
   ended_at: number;
   reason: string;
-  error: string;
+  error: string | null;
 }
 
 export interface Job {

@@ -80,7 +80,7 @@ function JobBody({ job, live }: { job: Job; live: LiveJob | null }) {
   return (
     <>
       <div class="job-line">
-        <StateBadge state={job.state} more={job.reason ? `(${job.reason})` : job.state === "delayed" && job.attempts ? `retry ${job.attempts}${job.max_attempts ? `/${job.max_attempts}` : ""}` : undefined} />
+        <StateBadge state={job.state} more={job.reason && job.reason !== "failed" ? `(${job.reason})` : job.state === "delayed" && job.attempts ? `retry ${job.attempts}${job.max_attempts ? `/${job.max_attempts}` : ""}` : undefined} />
         <a href={queueLink(job.queue)}>
           <Name text={job.queue} />
         </a>
@@ -171,6 +171,9 @@ function Result({ id }: { id: number }) {
   );
 }
 
+/** Text whose line breaks and tabs are its own. */
+const lines = (text: string) => visible(text).replaceAll("\\u{a}", "\n").replaceAll("\\u{9}", "\t");
+
 function Errors({ job }: { job: Job }) {
   const box = useRef<HTMLDetailsElement>(null);
   useEffect(() => {
@@ -187,23 +190,20 @@ function Errors({ job }: { job: Job }) {
       {newest.length ? (
         <ol class="errors">
           {newest.map((attempt) => (
-            <li key={attempt.n}>
+            <li key={`${attempt.n} ${attempt.ended_at}`}>
               <p class="muted num">
                 Delivery {attempt.n} · {attempt.reason} · <Relative ms={attempt.ended_at} /> · ran {duration(attempt.ended_at - attempt.started_at)}
               </p>
               <pre class="error-text" tabIndex={0} role="region" aria-label={`Error of delivery ${attempt.n}`}>
-                {visible(attempt.error)}
+                {attempt.error === null ? "no message" : lines(attempt.error)}
               </pre>
             </li>
           ))}
         </ol>
       ) : (
-        <>
-          <pre class="error-text" tabIndex={0} role="region" aria-label="Last error">
-            {visible(job.last_error ?? "").replaceAll("\\u{a}", "\n")}
-          </pre>
-          <p class="note">Earlier errors are not served by this version of the daemon.</p>
-        </>
+        <pre class="error-text" tabIndex={0} role="region" aria-label="Last error">
+          {lines(job.last_error ?? "")}
+        </pre>
       )}
     </details>
   );

@@ -14,7 +14,7 @@ export function steps(job: Job): Step[] {
   const out: Step[] = [{ at: job.created_at, what: "Pushed", token: "waiting" }];
   for (const attempt of job.errors ?? []) {
     out.push({ at: attempt.started_at, what: `Pulled, delivery ${attempt.n}`, token: "active" });
-    out.push({ at: attempt.ended_at, what: attempt.reason === "timeout" ? "Timed out" : "Failed", token: "failed", detail: attempt.error });
+    out.push({ at: attempt.ended_at, what: attempt.reason === "timeout" ? "Timed out" : "Failed", token: "failed", detail: attempt.error ?? "" });
   }
   const seen = job.errors?.some((attempt) => attempt.started_at === job.started_at);
   if (job.started_at && !seen) out.push({ at: job.started_at, what: `Pulled, delivery ${job.deliveries}`, token: "active" });
@@ -53,7 +53,7 @@ export function Timeline({ job }: { job: Job }) {
           );
         })}
       </ol>
-      {hidden ? <p class="note">{job.errors ? "Only the newest attempts are remembered" : "Earlier attempts are not served by this version of the daemon"}; {job.attempts} were spent.</p> : null}
+      {hidden ? <p class="note">Only the newest attempts are remembered; {job.attempts} were spent.</p> : null}
     </>
   );
 }
