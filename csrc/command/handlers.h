@@ -58,8 +58,8 @@ uint32_t mq_give_locked(struct mq_shard *shard, struct mq_queue *queue, struct m
  * its text in request->why. */
 int mq_call_read_push(const struct mq_engine *engine, struct mq_request *request, struct mq_push *push, uint64_t *parents);
 
-/* Writes a row for each known queue. */
-void mq_call_list_queues(struct mq_call *call, void row(struct mq_reply *, const struct mq_queue_view *));
+/* Writes a row for each known queue, but at most `limit`. */
+void mq_call_list_queues(struct mq_call *call, uint64_t limit, void row(struct mq_reply *, const struct mq_queue_view *));
 
 /* May this call wait? 0, or an error with its text. */
 int mq_call_may_park(struct mq_call *call);

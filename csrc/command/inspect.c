@@ -281,7 +281,7 @@ enum mq_outcome mq_do_metrics(struct mq_call *call)
         view.average_ms = (double)latency->sum_ms / (double)latency->count;
     view_storage(call->engine, &view);
     mq_reply_metrics(call->reply, &view);
-    mq_call_list_queues(call, mq_reply_metrics_queue);
+    mq_call_list_queues(call, mq_number_or(call->request, MQ_F_LIMIT, UINT64_MAX), mq_reply_metrics_queue);
     mq_reply_metrics_end(call->reply);
     return MQ_ANSWERED;
 }

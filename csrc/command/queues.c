@@ -1,6 +1,6 @@
 /* All queues: LISTQUEUES, whole or a sorted page of it; GETDLQCOUNTS; the rows of METRICS.
  *
- * A page costs a look at every queue struct, never at a job, and the sort of those that match.
+ * A page costs a look at every queue struct, never at a job: what does not belong on it is passed over at once.
  */
 #include "base/check.h"
 #include "base/mem.h"
@@ -13,9 +13,15 @@
 #define PAGE_MAX 500u
 #define PAGE_DEFAULT 100u
 
-static struct mq_queue_view view_queue(const struct mq_queue *queue, int64_t now_ms)
+/* How long the next job has been ready; -1 = there is none. */
+static int64_t head_age_ms(const struct mq_queue *queue, int64_t now_ms)
 {
     const struct mq_job *next = mq_ready_first(&queue->ready);
+    return !next ? -1 : now_ms > next->run_at_ms ? now_ms - next->run_at_ms : 0;
+}
+
+static struct mq_queue_view view_queue(const struct mq_queue *queue, int64_t now_ms)
+{
     return (struct mq_queue_view){
         .name_json = mq_queue_name_json(queue),
         .pending = queue->ready.n,
@@ -28,7 +34,7 @@ static struct mq_queue_view view_queue(const struct mq_queue *queue, int64_t now
         .rate_limit = queue->limits.rate,
         .rate_duration_ms = queue->limits.duration_ms,
         .concurrency = queue->limits.concurrency,
-        .head_age_ms = !next ? -1 : now_ms > next->run_at_ms ? now_ms - next->run_at_ms : 0,
+        .head_age_ms = head_age_ms(queue, now_ms),
         .parked = !mq_list_empty(&queue->waiters),
         .in = mq_recent_sum(&queue->in, now_ms),
         .out = mq_recent_sum(&queue->out, now_ms),
@@ -36,17 +42,19 @@ static struct mq_queue_view view_queue(const struct mq_queue *queue, int64_t now
     };
 }
 
-/* Goes through the known queues, each under its shard's mutex. */
+/* Goes through the known queues, each under its shard's mutex, but at most `limit`. */
 typedef void visit_queue(void *context, const struct mq_queue *queue);
-static void each_queue(struct mq_call *call, visit_queue *visit, void *context)
+static void each_queue(struct mq_call *call, uint64_t limit, visit_queue *visit, void *context)
 {
-    for (unsigned i = 0; i < MQ_SHARDS; i++) {
+    for (unsigned i = 0; i < MQ_SHARDS && limit; i++) {
         struct mq_shard *shard = mq_call_lock(call, i);
         for (unsigned j = 0; j < MQ_SLOTS_A_SHARD; j++) {
             const struct mq_queue *queue;
-            for (size_t at = 0; (queue = mq_map_next(&shard->slots[j].queues, &at));)
-                if (queue->known) /* else only a waiting pull has named it */
+            for (size_t at = 0; limit && (queue = mq_map_next(&shard->slots[j].queues, &at));)
+                if (queue->known) { /* else only a waiting pull has named it */
                     visit(context, queue);
+                    limit--;
+                }
         }
         mq_call_unlock(call, shard);
     }
@@ -64,9 +72,9 @@ static void write_row(void *context, const struct mq_queue *queue)
     rows->row(rows->call->reply, &view);
 }
 
-void mq_call_list_queues(struct mq_call *call, void row(struct mq_reply *, const struct mq_queue_view *))
+void mq_call_list_queues(struct mq_call *call, uint64_t limit, void row(struct mq_reply *, const struct mq_queue_view *))
 {
-    each_queue(call, write_row, &(struct rows){call, row});
+    each_queue(call, limit, write_row, &(struct rows){call, row});
 }
 
 /* --- a page --- */
@@ -76,13 +84,12 @@ static const char *const sort_names[] = {"name", "pending", "processing", "delay
 enum filter { ALL, PAUSED, FAILED, BUSY, IDLE };
 static const char *const filter_names[] = {"all", "paused", "failed", "busy", "idle"};
 
-/* A queue that matches: its numbers as they were, and where its name lies in `names` (the text, then its JSON). */
+/* A queue on the page: its numbers as they were, and its name (the text, then its JSON), owned. */
 struct entry {
     int64_t value;
     struct mq_queue_view view;
-    size_t name_at;
+    char *name;
     uint32_t name_n;
-    const char *name; /* once all are found */
 };
 
 struct page {
@@ -92,11 +99,11 @@ struct page {
     uint64_t limit;
     mq_slice search;
     bool has_cursor;
-    int64_t after_value; /* the last row of the page before */
+    int64_t after_value;  /* the last row of the page before */
     mq_slice after_name;
-    struct entry *entries;
-    size_t n, cap;
-    struct mq_ring names;
+    struct entry *entries; /* while looking: a heap, with the last of them on top; room for `limit` */
+    size_t n;
+    uint64_t total, left; /* that match; of these, behind the cursor */
     bool no_memory;
 };
 
@@ -125,77 +132,51 @@ static bool fits(mq_slice text, mq_slice pattern)
     return p == pattern.n;
 }
 
-static bool matches(const struct page *page, const struct mq_queue *queue, const struct mq_queue_view *view)
+static bool matches(const struct page *page, const struct mq_queue *queue)
 {
+    int64_t now_ms = page->call->now_ms;
     if (page->search.n && !fits(mq_queue_name(queue), page->search))
         return false;
     switch ((enum filter)page->filter) {
     case PAUSED:
-        return view->paused;
+        return queue->paused;
     case FAILED:
-        return view->dlq > 0;
+        return queue->dead_n > 0;
     case BUSY:
-        return view->processing || view->in || view->out;
+        return queue->active_n || mq_recent_sum(&queue->in, now_ms) || mq_recent_sum(&queue->out, now_ms);
     case IDLE: /* jobs wait, and nobody has pulled for a while */
-        return view->pending && !view->paused && !view->processing && !view->out && !view->parked;
+        return queue->ready.n && !queue->paused && !queue->active_n && mq_list_empty(&queue->waiters) && !mq_recent_sum(&queue->out, now_ms);
     case ALL:
         break;
     }
     return true;
 }
 
-static int64_t value_of(const struct mq_queue_view *view, enum sort_key sort)
+static int64_t value_of(const struct mq_queue *queue, enum sort_key sort, int64_t now_ms)
 {
     switch (sort) {
     case BY_NAME:
         return 0;
     case BY_PENDING:
-        return (int64_t)view->pending;
+        return (int64_t)queue->ready.n;
     case BY_PROCESSING:
-        return (int64_t)view->processing;
+        return (int64_t)queue->active_n;
     case BY_DELAYED:
-        return (int64_t)view->delayed;
+        return (int64_t)queue->delayed.n;
     case BY_WAITING:
-        return (int64_t)view->parents;
+        return (int64_t)queue->parent_n;
     case BY_DLQ:
-        return (int64_t)view->dlq;
+        return (int64_t)queue->dead_n;
     case BY_COMPLETED:
-        return (int64_t)view->completed;
+        return (int64_t)queue->completed;
     case BY_IN:
-        return (int64_t)view->in;
+        return (int64_t)mq_recent_sum(&queue->in, now_ms);
     case BY_OUT:
-        return (int64_t)view->out;
+        return (int64_t)mq_recent_sum(&queue->out, now_ms);
     case BY_HEAD_AGE:
-        return view->head_age_ms;
+        return head_age_ms(queue, now_ms);
     }
     return 0;
-}
-
-static void add_entry(void *context, const struct mq_queue *queue)
-{
-    struct page *page = context;
-    struct mq_queue_view view = view_queue(queue, page->call->now_ms);
-    if (page->no_memory || !matches(page, queue, &view))
-        return;
-    if (page->n == page->cap) {
-        size_t cap = page->cap ? page->cap * 2 : 64;
-        struct entry *entries = mq_resize(page->entries, cap * sizeof *entries);
-        if (!entries) {
-            page->no_memory = true;
-            return;
-        }
-        page->entries = entries;
-        page->cap = cap;
-    }
-    size_t name_n = queue->name_n + queue->name_json_n;
-    char *room = mq_ring_reserve(&page->names, name_n);
-    if (!room) {
-        page->no_memory = true;
-        return;
-    }
-    memcpy(room, queue->text, name_n);
-    page->entries[page->n++] = (struct entry){value_of(&view, page->sort), view, mq_ring_used(&page->names), queue->name_n, NULL};
-    mq_ring_commit(&page->names, name_n);
 }
 
 static int compare_names(mq_slice a, mq_slice b)
@@ -219,6 +200,50 @@ static int compare_entries(const void *a, const void *b, void *page)
 {
     const struct entry *x = a, *y = b;
     return compare(page, x->value, name_of(x), y->value, name_of(y));
+}
+
+/* Moves the entry at `at` down to where it belongs in the heap. */
+static void sink(struct page *page, size_t at)
+{
+    struct entry moved = page->entries[at];
+    for (size_t child; (child = 2 * at + 1) < page->n; at = child) {
+        child += child + 1 < page->n && compare_entries(&page->entries[child + 1], &page->entries[child], page) > 0;
+        if (compare_entries(&moved, &page->entries[child], page) >= 0)
+            break;
+        page->entries[at] = page->entries[child];
+    }
+    page->entries[at] = moved;
+}
+
+/* Takes the queue onto the page, in place of the last one on it if that is full. */
+static void add_entry(void *context, const struct mq_queue *queue)
+{
+    struct page *page = context;
+    int64_t now_ms = page->call->now_ms;
+    if (page->no_memory || !matches(page, queue))
+        return;
+    int64_t value = value_of(queue, page->sort, now_ms);
+    mq_slice name = mq_queue_name(queue);
+    page->total++;
+    if (page->has_cursor && compare(page, value, name, page->after_value, page->after_name) <= 0)
+        return;
+    page->left++;
+    bool full = page->n == page->limit;
+    if (full && compare(page, value, name, page->entries[0].value, name_of(&page->entries[0])) >= 0)
+        return;
+    struct entry entry = {value, view_queue(queue, now_ms), mq_text_copy(mq_slice_of(queue->text, queue->name_n + queue->name_json_n)), queue->name_n};
+    if (!entry.name) {
+        page->no_memory = true;
+        return;
+    }
+    if (full)
+        mq_free(page->entries[0].name);
+    page->entries[full ? 0 : page->n++] = entry;
+    if (full)
+        sink(page, 0);
+    else if (page->n == page->limit)
+        for (size_t at = page->n / 2; at--;)
+            sink(page, at); /* full from now on: only then it need be a heap */
 }
 
 /* One of the names, or -1. */
@@ -288,23 +313,15 @@ static bool read_search(struct page *page, char *pattern, size_t room)
 static void write_page(struct page *page)
 {
     struct mq_reply *reply = page->call->reply;
-    mq_slice names = mq_ring_peek(&page->names);
-    for (size_t i = 0; i < page->n; i++)
-        page->entries[i].name = names.p + page->entries[i].name_at;
     qsort_r(page->entries, page->n, sizeof *page->entries, compare_entries, page);
-    size_t at = 0, end;
-    while (page->has_cursor && at < page->n &&
-           compare(page, page->entries[at].value, name_of(&page->entries[at]), page->after_value, page->after_name) <= 0)
-        at++;
-    end = page->n - at > page->limit ? at + page->limit : page->n;
     mq_reply_list(reply, MQ_RESULT_QUEUES);
-    for (size_t i = at; i < end; i++) {
+    for (size_t i = 0; i < page->n; i++) {
         struct entry *entry = &page->entries[i];
         entry->view.name_json = mq_slice_of(entry->name + entry->name_n, entry->view.name_json.n);
         mq_reply_list_queue_page(reply, &entry->view);
     }
-    const struct entry *last = end < page->n && end > at ? &page->entries[end - 1] : NULL;
-    mq_reply_queue_page_end(reply, page->n, last ? last->value : 0, last ? name_of(last) : (mq_slice){NULL, 0});
+    const struct entry *last = page->left > page->n ? &page->entries[page->n - 1] : NULL;
+    mq_reply_queue_page_end(reply, page->total, last ? last->value : 0, last ? name_of(last) : (mq_slice){NULL, 0});
 }
 
 static enum mq_outcome list_page(struct mq_call *call)
@@ -316,13 +333,15 @@ static enum mq_outcome list_page(struct mq_call *call)
         return mq_refuse_request(call, error);
     if (!read_search(&page, pattern, sizeof pattern))
         return mq_refuse(call, MQ_E_INVALID, "Invalid: search is too long");
-    mq_ring_init(&page.names);
-    each_queue(call, add_entry, &page);
+    page.entries = mq_alloc(page.limit * sizeof *page.entries);
+    page.no_memory = !page.entries;
+    each_queue(call, UINT64_MAX, add_entry, &page);
     if (page.no_memory)
         mq_refuse(call, MQ_E_OUT_OF_MEMORY, NULL);
     else
         write_page(&page);
-    mq_ring_close(&page.names);
+    for (size_t i = 0; i < page.n; i++)
+        mq_free(page.entries[i].name);
     mq_free(page.entries);
     return MQ_ANSWERED;
 }
@@ -334,7 +353,7 @@ enum mq_outcome mq_do_listqueues(struct mq_call *call)
         if (mq_call_has(call, paged[i]))
             return list_page(call);
     mq_reply_list(call->reply, MQ_RESULT_QUEUES);
-    mq_call_list_queues(call, mq_reply_list_queue);
+    mq_call_list_queues(call, UINT64_MAX, mq_reply_list_queue);
     mq_reply_list_end(call->reply);
     return MQ_ANSWERED;
 }
@@ -357,7 +376,7 @@ static void write_counts(void *context, const struct mq_queue *queue)
 enum mq_outcome mq_do_getdlqcounts(struct mq_call *call)
 {
     mq_reply_counts(call->reply);
-    each_queue(call, write_counts, call);
+    each_queue(call, UINT64_MAX, write_counts, call);
     mq_reply_counts_end(call->reply);
     return MQ_ANSWERED;
 }

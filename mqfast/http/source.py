@@ -92,10 +92,8 @@ class Source:
         return self._ask("STATS") or {}
 
     def metrics(self) -> Row:
-        """Totals, rates and percentiles; the list of queues, which grows with their number, is not read."""
-        head, found, _ = self._raw("METRICS").partition(b',"queues":[')
-        answer: Row = json.loads(head + b"}}" if found else head)
-        metrics: Row = answer["metrics"]
+        """Totals, rates and percentiles. The list of queues is not asked for."""
+        metrics: Row = (self._ask("METRICS", limit=1) or {})["metrics"]
         if memory := metrics.get("memory"):
             self._memory = [memory["used"], memory["limit"] or 0]
         return metrics

@@ -458,9 +458,11 @@ export interface CronlistRequest {
   reqId?: string | undefined;
 }
 
-/** METRICS: totals, rates, latencies, and counts of each queue. */
+/** METRICS: totals, rates, latencies, and counts of each queue (of limit queues at most). */
 export interface MetricsRequest {
   cmd: "METRICS";
+  /** RATELIMIT: jobs a duration; SETCONCURRENCY: jobs held at most; of a page: how many at most (at least 1). */
+  limit?: number | undefined;
   /** Echoed in the answer; lets later answers overtake a waiting one (0 to 128 bytes). */
   reqId?: string | undefined;
 }

@@ -92,7 +92,7 @@ export const COMMAND_FIELDS: Readonly<Record<string, { required: string[]; optio
   CRONPAUSE: { required: ["name"], optional: [] },
   CRONRESUME: { required: ["name"], optional: [] },
   CRONLIST: { required: [], optional: [] },
-  METRICS: { required: [], optional: [] },
+  METRICS: { required: [], optional: ["limit"] },
   SUBSCRIBE: { required: ["queue", "events"], optional: [] },
   UNSUBSCRIBE: { required: ["queue"], optional: ["events"] },
   CLIENTS: { required: [], optional: ["limit", "cursor"] },
