@@ -256,9 +256,10 @@ describe("a worker", () => {
 
   for (const lease of [undefined, 60_000]) {
     it(`stops in time: releases what still runs, no attempt spent (${lease === undefined ? "held" : "leased"})`, async () => {
-      const reason = deferred<unknown>();
+      const [started, reason] = [deferred(), deferred<unknown>()];
       const worker = start(
         async (_, ctx) => {
+          started.resolve();
           await new Promise((resolve) => ctx.signal.addEventListener("abort", resolve));
           reason.resolve(ctx.signal.reason);
           return "late";
@@ -266,7 +267,7 @@ describe("a worker", () => {
         { lease },
       );
       const id = await queue.push(1);
-      await until(async () => (await stateOf(id)) === "active", "the start");
+      await started.promise;
       await worker.stop({ drain: 1 });
       assert.ok((await reason.promise) instanceof WorkerStoppedError);
       const job = await queue.getJob(id);
