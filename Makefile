@@ -1,6 +1,7 @@
 # make run    the daemon with REST and dashboard, built when needed; flags: make run ARGS="--port 7000"
 # make test   every check and test
 # make check  the quick ones, for while you work
+# make stress the long forms of what make test does shortly; about an hour
 # make bench  measurements: make bench ARGS="--help"
 # make fmt    lay out the Python and the TypeScript
 #
@@ -9,7 +10,7 @@
 
 .DEFAULT_GOAL := run
 .DELETE_ON_ERROR:
-.PHONY: run test check bench fmt
+.PHONY: run test check stress bench fmt
 
 PYTHON ?= python3
 ARGS ?=
@@ -51,6 +52,14 @@ check: $(BUILT)
 	$(BIN)/mypy
 	$(MAKE) -C csrc test
 	env $(SANITIZED) $(BIN)/pytest -q tests/unit
+
+# 200 kills under load, five million steps of the model, a million jobs with workers that die, a year of a cron, and the C tests
+# with 10,000 seeds each.
+stress: $(BUILT)
+	$(MAKE) -C csrc test MQ_TEST_SEEDS=10000 MQ_TEST_KILLS=200 MQ_TEST_PATIENCE=3600
+	MQFAST_KILLS=200 MQFAST_CRON_MINUTES=525600 $(BIN)/pytest tests/crash
+	MQFAST_MODEL_STEPS=1000000 $(BIN)/pytest tests/model
+	MQFAST_STRESS_JOBS=1000000 $(BIN)/pytest tests/stress
 
 bench: $(BUILT)
 	$(BIN)/python perf/compare.py $(ARGS)
