@@ -1,7 +1,7 @@
 // Dialogs: the native element, one at a time, focus given back when it closes. Those that destroy ask for a typed name.
 import { signal, useSignal } from "@preact/signals";
 import type { ComponentChildren } from "preact";
-import { useEffect, useRef } from "preact/hooks";
+import { useLayoutEffect, useRef } from "preact/hooks";
 import { exactly, isPrintable, visible } from "../format";
 import { Icon } from "./icon";
 
@@ -24,8 +24,8 @@ export function isOpen(): boolean {
 export function DialogHost() {
   const content = shown.value;
   const ref = useRef<HTMLDialogElement>(null);
-  useEffect(() => {
-    const dialog = ref.current!;
+  useLayoutEffect(() => {
+    const dialog = ref.current!; // before the next key comes: it belongs to the dialog
     if (content && !dialog.open) dialog.showModal();
     if (!content && dialog.open) {
       dialog.close();

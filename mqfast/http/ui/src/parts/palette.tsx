@@ -52,26 +52,32 @@ function choices(text: string, queues: QueueRow[]): Choice[] {
 function Palette() {
   const text = useSignal("");
   const at = useSignal(0);
-  const queues = useSignal<QueueRow[]>([]);
+  const found = useSignal<{ search: string | null; rows: QueueRow[] }>({ search: null, rows: [] });
+  const isEntered = useSignal(false); // Enter came before what was found for the text
   const input = useRef<HTMLInputElement>(null);
+  const search = text.value.trim();
   useEffect(() => {
     const stop = new AbortController();
-    const ask = new URLSearchParams({ view: "queues", search: text.value.trim(), limit: "8", sort: "pending", dir: "desc" });
+    const ask = new URLSearchParams({ view: "queues", search, limit: "8", sort: "pending", dir: "desc" });
     const timer = setTimeout(() => {
       send("GET", `dashboard/snapshot?${ask}`, undefined, stop.signal)
         .then((response) => response.json() as Promise<Message>)
-        .then((found) => (queues.value = (found.view["rows"] ?? []) as QueueRow[]))
-        .catch(() => (queues.value = []));
+        .then((message) => (found.value = { search, rows: (message.view["rows"] ?? []) as QueueRow[] }))
+        .catch(() => stop.signal.aborted || (found.value = { search, rows: [] }));
     }, 100);
     return () => (clearTimeout(timer), stop.abort());
-  }, [text.value]);
-  const all = choices(text.value, queues.value);
+  }, [search]);
+  const all = choices(search, found.value.rows);
   const chosen = Math.min(at.value, all.length - 1);
   const take = (choice: Choice | undefined) => {
+    isEntered.value = false;
     if (!choice) return;
     close();
     choice.act();
   };
+  useEffect(() => {
+    if (isEntered.value && found.value.search === search) take(all[chosen]);
+  }, [isEntered.value, found.value]);
   return (
     <div class="palette">
       <h2 id="dialog-title" class="sr-only">
@@ -90,11 +96,11 @@ function Palette() {
         autocomplete="off"
         spellcheck={false}
         value={text.value}
-        onInput={(event) => ((text.value = event.currentTarget.value), (at.value = 0))}
+        onInput={(event) => ((text.value = event.currentTarget.value), (at.value = 0), (isEntered.value = false))}
         onKeyDown={(event) => {
           if (event.key === "ArrowDown") at.value = (chosen + 1) % all.length;
           else if (event.key === "ArrowUp") at.value = (chosen - 1 + all.length) % all.length;
-          else if (event.key === "Enter") take(all[chosen]);
+          else if (event.key === "Enter") isEntered.value = true;
           else return;
           event.preventDefault();
         }}

@@ -4,7 +4,7 @@ import { useEffect, useRef } from "preact/hooks";
 import { QueueTable, queuesWord } from "../parts/queue_table";
 import { Empty, ErrorPanel, pushSnippet, Skeleton } from "../parts/states";
 import { Pager } from "../parts/table";
-import { param, refine, wanted, withQuery } from "../route";
+import { param, refine, route, wanted, withQuery } from "../route";
 import { isNarrow, latest, linkError, type QueueRow } from "../store";
 import { exactly, visible } from "../format";
 
@@ -90,7 +90,8 @@ export function QueuesView() {
 function FilterBar({ search, filter }: { search: string; filter: string }) {
   const typed = useSignal(search);
   useEffect(() => {
-    if (search !== typed.peek().trim()) typed.value = search;
+    const now = route.peek().query.get("search") ?? ""; // not `search`: more may have been typed since it was drawn
+    if (now !== typed.peek().trim()) typed.value = now;
   }, [search]);
   return (
     <div class="filters">
