@@ -434,14 +434,29 @@ static void file_stats(const struct mq_log *log, struct mq_log_stats *stats)
 static const struct mq_log_ops file_ops = {file_append, file_committed, mq_log_file_replay, file_close, file_enter, file_leave,
                                            file_stats,  &mq_log_file_snapshots};
 
+/* A folder that was just made must be found again after a power failure, and all that will be in it. */
+static int sync_parent(const struct mq_log_file *file)
+{
+    int parent = openat(file->folder_fd, "..", O_RDONLY | O_DIRECTORY | O_CLOEXEC), status = 0;
+    if (parent < 0 || fsync(parent) < 0)
+        status = -errno;
+    if (parent >= 0)
+        close(parent);
+    return status;
+}
+
 static int open_folder(struct mq_log_file *file)
 {
     const char *folder = file->config.folder;
-    if (mkdir(folder, 0700) < 0 && errno != EEXIST)
+    bool made = mkdir(folder, 0700) == 0;
+    if (!made && errno != EEXIST)
         return mq_log_file_why(file, -errno, "the folder %s cannot be made: %s", folder, strerror(errno));
     file->folder_fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (file->folder_fd < 0)
         return mq_log_file_why(file, -errno, "the folder %s cannot be opened: %s", folder, strerror(errno));
+    int status = made ? sync_parent(file) : 0;
+    if (status < 0)
+        return mq_log_file_why(file, status, "the folder of %s cannot be synced: %s", folder, strerror(-status));
     file->lock_fd = openat(file->folder_fd, "lock", O_RDWR | O_CREAT | O_CLOEXEC, 0600);
     if (file->lock_fd < 0)
         return mq_log_file_why(file, -errno, "%s/lock cannot be opened: %s", folder, strerror(errno));

@@ -225,8 +225,9 @@ int mq_log_file_replay(struct mq_log *log, mq_log_visit *visit, void *context)
     mq_free(firsts);
     if (status < 0)
         return status;
-    /* What was read may be in the system's memory only, when the process before was killed: from here on it is answered for. */
-    if (file->segment_fd >= 0 && fdatasync(file->segment_fd) < 0)
+    /* What was read may be in the system's memory only, when the process before was killed, names of files included: from here on
+     * it is answered for. */
+    if ((file->segment_fd >= 0 && fdatasync(file->segment_fd) < 0) || fsync(file->folder_fd) < 0)
         return mq_log_file_why(file, -errno, "the log in %s cannot be synced: %s", file->config.folder, strerror(errno));
     file->number = cursor.number > reading.known ? cursor.number : reading.known;
     file->chain = cursor.chain;

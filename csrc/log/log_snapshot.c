@@ -180,6 +180,8 @@ static int give_up_older(struct mq_log_file *file)
     if (whole == n)
         return 0; /* all of the log is needed */
     mq_file_unmap(bytes);
+    if (fsync(file->folder_fd) < 0) /* the child that made it may have died before: its name must be there when the others go */
+        return -errno;
     for (int i = 0; i < n; i++) {
         snapshot_name(numbers[i], "", name);
         if (i != whole)

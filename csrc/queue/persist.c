@@ -6,7 +6,9 @@
 #include "queue/snapshot.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -87,9 +89,11 @@ static pid_t fork_writer(struct mq_engine *engine)
     for (unsigned i = 0; i < MQ_SHARDS; i++)
         mq_mutex_lock(&engine->shards[i].mutex);
     uint64_t number = snapshots->freeze(engine->log);
-    pid_t child = fork();
-    if (child == 0)
+    pid_t parent = getpid(), child = fork();
+    if (child == 0 && prctl(PR_SET_PDEATHSIG, SIGKILL) == 0 && getppid() == parent) /* it has the folder's lock, and must not outlive us */
         _exit(snapshots->write(engine->log, number, write_records, engine) == 0 ? 0 : 1);
+    if (child == 0)
+        _exit(1);
     int error = errno;
     snapshots->thaw(engine->log);
     for (unsigned i = MQ_SHARDS; i--;)
