@@ -14,6 +14,13 @@ cdef extern from "mqfast.h" nogil:
         size_t max_job_bytes
         size_t max_output
         size_t max_memory
+        size_t max_connections
+        size_t max_connections_per_address
+        size_t max_batch
+        size_t max_parked
+        size_t max_subscribers
+        uint64_t auth_timeout_ms
+        uint64_t line_timeout_ms
         uint32_t max_deliveries
         uint64_t result_ttl_ms
         uint64_t result_max
@@ -45,6 +52,7 @@ cdef extern from "mqfast.h" nogil:
         MQ_WORK_DEPENDENCIES
         MQ_WORK_CRON
         MQ_WORK_SNAPSHOT
+        MQ_WORK_REPORT
 
     int mq_engine_wait(mq_engine *engine, mq_work work)
     uint64_t mq_engine_sweep(mq_engine *engine, mq_work work, uint64_t limit)
@@ -79,6 +87,16 @@ cdef extern from "mqfast.h" nogil:
     int mq_net_run(mq_net *net, unsigned index)
     void mq_net_stop(mq_net *net, int force)
     size_t mq_net_connections(const mq_net *net)
+
+    struct mq_report:
+        uint64_t count[6]
+        char peer[6][72]
+
+    enum mq_trouble:
+        MQ_TROUBLES
+
+    void mq_net_note(mq_net *net, mq_trouble trouble, const char *peer)
+    void mq_net_take_report(mq_net *net, mq_report *report)
 
     struct mq_field_info:
         const char *id

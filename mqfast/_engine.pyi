@@ -16,6 +16,8 @@ DEPENDENCIES: int
 """Work: jobs that wait for other jobs."""
 SNAPSHOT: int
 """Work: enough was logged that a snapshot is worth it: snapshot()."""
+REPORT: int
+"""Work: the reactors have refused something: Reactors.take_report()."""
 CRON: int
 """Work: schedules to be worked out and crons whose time has come: take_control(), answer(), fire()."""
 
@@ -32,6 +34,14 @@ class Engine:
     result_ttl_ms: how long a completed job is kept to be looked at.
     result_max: how many completed jobs are kept at most; 0 keeps none.
     max_memory: memory for jobs past which pushes are refused; 0 is no limit.
+    max_connections: connections at once; 0 is as many as there are descriptors.
+    max_connections_per_address: of one IPv4 address or one /64 of IPv6; 0 is no limit.
+    max_batch: jobs of one PUSHB, 100,000 at most.
+    max_parked: commands of one connection that wait.
+    max_subscribers: connections that are told of events.
+    auth_timeout_ms: how long a connection may go without a token, where one is needed; 0 is no limit.
+    line_timeout_ms: how long a line may take from its first byte, and a second more for each 16,000 bytes; 0 is no
+        limit.
     manual_time_ms: the clock stands at this instant until set_time moves it; None: the system's clock.
     judge: (schedule, timezone, now_ms) -> when it runs first after now_ms, or a ValueError that says what is wrong with
         it; None: CRON is refused. On sockets, a thread must do the CRON work too.
@@ -55,6 +65,13 @@ class Engine:
         max_memory: int = 0,
         result_ttl_ms: int = 3600000,
         result_max: int = 100000,
+        max_connections: int = 0,
+        max_connections_per_address: int = 0,
+        max_batch: int = 100000,
+        max_parked: int = 10000,
+        max_subscribers: int = 10000,
+        auth_timeout_ms: int = 10000,
+        line_timeout_ms: int = 60000,
         manual_time_ms: int | None = None,
         judge: Callable[[str, str, int], int] | None = None,
         folder: str | None = None,
@@ -143,6 +160,14 @@ class Reactors:
         It is served like a client's, but needs no token. Closed at once when the reactors are stopping. From any
         thread. Raises OSError.
         """
+
+    def note(self, trouble: str, peer: str) -> None:
+        """Add to the report what was refused elsewhere; trouble as take_report() names it. From any thread."""
+
+    def take_report(self) -> dict[str, tuple[int, str]]:
+        """What was refused since the last report: how often, and whom the last of it was about ("": nobody), by
+        ``connections``, ``address`` (too many connections, in all or of one address), ``descriptors`` (accepting was
+        put off for want of them), ``token`` (wrong ones), ``token_late`` and ``line_late``. From any thread."""
 
     def run(self, index: int) -> None:
         """Serve as reactor number index (from 0) on the calling thread until stop(). Raises OSError if it fails."""

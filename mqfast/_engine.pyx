@@ -29,6 +29,7 @@ TIMEOUTS = MQ_WORK_TIMEOUTS
 DEPENDENCIES = MQ_WORK_DEPENDENCIES
 CRON = MQ_WORK_CRON
 SNAPSHOT = MQ_WORK_SNAPSHOT
+REPORT = MQ_WORK_REPORT
 
 
 cdef class Engine:
@@ -39,7 +40,9 @@ cdef class Engine:
 
     def __cinit__(self, *, auth_tokens=(), max_line=16 << 20, max_job_bytes=1 << 20, max_output=8 << 20,
                   max_deliveries=10, lease_ms=1_800_000, max_memory=0, result_ttl_ms=3_600_000,
-                  result_max=100_000, manual_time_ms=None, judge=None, folder=None, fsync="always"):
+                  result_max=100_000, max_connections=0, max_connections_per_address=0, max_batch=100_000,
+                  max_parked=10_000, max_subscribers=10_000, auth_timeout_ms=10_000, line_timeout_ms=60_000,
+                  manual_time_ms=None, judge=None, folder=None, fsync="always"):
         cdef mq_config config
         cdef char why[1024]
         cdef bytes path = b"" if folder is None else os.fsencode(folder)
@@ -56,6 +59,14 @@ cdef class Engine:
         config.result_ttl_ms = between("result_ttl_ms", result_ttl_ms, 0, INT64_MAX)
         config.result_max = between("result_max", result_max, 0, UINT64_MAX)
         config.max_memory = between("max_memory", max_memory, 0, UINT64_MAX)
+        config.max_connections = between("max_connections", max_connections, 0, UINT32_MAX)
+        config.max_connections_per_address = between("max_connections_per_address", max_connections_per_address, 0,
+                                                     UINT32_MAX)
+        config.max_batch = between("max_batch", max_batch, 1, 100_000)
+        config.max_parked = between("max_parked", max_parked, 0, UINT32_MAX)
+        config.max_subscribers = between("max_subscribers", max_subscribers, 0, UINT32_MAX)
+        config.auth_timeout_ms = between("auth_timeout_ms", auth_timeout_ms, 0, INT64_MAX)
+        config.line_timeout_ms = between("line_timeout_ms", line_timeout_ms, 0, INT64_MAX)
         config.version = MQ_VERSION
         config.cron = judge is not None
         config.fsync = ("always", "everysec", "none").index(fsync)
@@ -228,6 +239,10 @@ cdef class Engine:
         self.c = NULL
 
 
+TROUBLES = ("connections", "address", "descriptors", "token", "token_late", "line_late")  # enum mq_trouble
+assert len(TROUBLES) == MQ_TROUBLES
+
+
 cdef class Reactors:
     cdef mq_net *c
     cdef Engine engine
@@ -263,6 +278,17 @@ cdef class Reactors:
         if fd < 0:
             raise os_error(-fd)
         return fd
+
+    def note(self, str trouble not None, str peer not None):
+        cdef bytes text = peer.encode()
+        mq_net_note(self.opened(), <mq_trouble> <int> TROUBLES.index(trouble), text)
+
+    def take_report(self):
+        cdef mq_report report
+        cdef int i
+        mq_net_take_report(self.opened(), &report)
+        return {name: (report.count[i], report.peer[i].decode("utf-8", "replace"))
+                for i, name in enumerate(TROUBLES) if report.count[i]}
 
     def run(self, unsigned index):
         cdef mq_net *c = self.opened()

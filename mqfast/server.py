@@ -21,7 +21,8 @@ from mqfast._engine import Engine, EngineError, Reactors
 from mqfast.control.cron import Cron, first_run
 from mqfast.control.dependencies import Dependencies
 from mqfast.control.keeper import Keeper
-from mqfast.control.ticker import Tickers
+from mqfast.control.reports import Reports
+from mqfast.control.ticker import Loop, Tickers
 from mqfast.control.timeouts import Timeouts
 from mqfast.errors import ServerError
 from mqfast.settings import Settings
@@ -85,6 +86,13 @@ def _engine(settings: Settings) -> Engine:
         result_ttl_ms=settings.result_ttl_ms,
         result_max=settings.result_max,
         max_memory=settings.max_memory,
+        max_connections=settings.max_connections,
+        max_connections_per_address=settings.max_connections_per_address,
+        max_batch=settings.max_batch,
+        max_parked=settings.max_parked,
+        max_subscribers=settings.max_subscribers,
+        auth_timeout_ms=settings.auth_timeout_ms,
+        line_timeout_ms=settings.line_timeout_ms,
         judge=first_run,
         folder=settings.persist,
         fsync=settings.fsync,
@@ -175,7 +183,8 @@ class _Threads:
         wakeups: _Wakeups,
         http_sockets: list[socket.socket],
     ) -> None:
-        self._tickers = Tickers(engine, [Timeouts(engine), Dependencies(engine), Cron(engine)], self._loop_failed)
+        loops: list[Loop] = [Timeouts(engine), Dependencies(engine), Cron(engine), Reports(reactors, settings)]
+        self._tickers = Tickers(engine, loops, self._loop_failed)
         self._keeper = Keeper(engine, self._loop_failed)
         self._http = _http(settings, engine, reactors, http_sockets, self._loop_failed) if settings.http else None
         self._reactors = reactors

@@ -281,6 +281,39 @@ class Settings:
     max_memory: int = _row(
         "MAX_MEMORY", _size(0, 1 << 50), 0, "Memory for jobs past which pushes are refused; 0 is no limit"
     )
+    max_connections: int = _row(
+        "MAX_CONNECTIONS",
+        _number(0, 1_000_000_000),
+        0,
+        "Connections at once over TCP and the Unix socket; one more is told so and closed; 0 is as many as the system "
+        "gives descriptors",
+    )
+    max_connections_per_address: int = _row(
+        "MAX_CONNECTIONS_PER_ADDRESS",
+        _number(0, 1_000_000_000),
+        0,
+        "Of these, from one IPv4 address or one /64 of IPv6; 0 is no limit",
+    )
+    max_batch: int = _row("MAX_BATCH", _number(1, 100_000), 100_000, "Jobs of one PUSHB; a longer batch is refused")
+    max_parked: int = _row(
+        "MAX_PARKED", _number(0, 1_000_000_000), 10_000, "Pulls and WAITJOBs of one connection that wait"
+    )
+    max_subscribers: int = _row(
+        "MAX_SUBSCRIBERS", _number(0, 1_000_000_000), 10_000, "Connections that are told of events"
+    )
+    auth_timeout_ms: int = _row(
+        "AUTH_TIMEOUT",
+        _number(0, 86_400_000, "MS", " (milliseconds)"),
+        10_000,
+        "Milliseconds a connection may go without a token, where one is needed; 0 is no limit",
+    )
+    line_timeout_ms: int = _row(
+        "LINE_TIMEOUT",
+        _number(0, 86_400_000, "MS", " (milliseconds)"),
+        60_000,
+        "Milliseconds a line may take from its first byte to its last, and one more for each 16 bytes of it; 0 is no "
+        "limit",
+    )
     max_deliveries: int = _row(
         "MAX_DELIVERIES", _number(1, (1 << 31) - 1), 10, "Lost deliveries after which a job goes to the DLQ"
     )

@@ -94,12 +94,18 @@ static bool same_secret(mq_slice guess, const char *secret)
 enum mq_outcome mq_do_auth(struct mq_call *call)
 {
     const struct mq_engine *engine = call->engine;
+    struct mq_session *session = call->session;
+    if (engine->config.auth_token_n && session->may_try && !session->may_try(session))
+        return mq_refuse(call, MQ_E_RATE_LIMITED, "Rate limited: too many wrong tokens came from your address; wait a minute");
     bool right = engine->config.auth_token_n == 0;
     for (size_t i = 0; i < engine->config.auth_token_n; i++)
         right |= same_secret(call->request->text[MQ_F_TOKEN], engine->tokens[i]);
-    if (!right)
+    if (!right) {
+        if (session->wrong)
+            session->wrong(session);
         return mq_refuse(call, MQ_E_AUTH_FAILED, NULL);
-    call->session->authenticated = true;
+    }
+    session->authenticated = true;
     mq_reply_ok(call->reply);
     return MQ_ANSWERED;
 }
@@ -125,6 +131,7 @@ enum mq_outcome mq_do_hello(struct mq_call *call)
         .max_job_bytes = config->max_job_bytes,
         .max_output = config->max_output,
         .max_deliveries = config->max_deliveries,
+        .max_batch = config->max_batch,
         .lease_ms = config->lease_ms,
     };
     mq_reply_hello(call->reply, &hello);

@@ -37,6 +37,9 @@ struct mq_session {
     /* Adds a subscription in place of one to the same queue, or takes its events out of that. 0, MQ_E_UNAVAILABLE (too many)
      * or MQ_E_OUT_OF_MEMORY. NULL function: no events. */
     int (*subscribe)(struct mq_session *session, const struct mq_subscription *wanted, bool on);
+    /* May it try a token? It has tried a wrong one. NULL: it may, nobody counts. */
+    bool (*may_try)(struct mq_session *session);
+    void (*wrong)(struct mq_session *session);
     bool may_not_wait; /* the peer is leaving: what would wait is answered as if the wait had ended */
 };
 

@@ -7,7 +7,6 @@
 
 #define MQ_PULLB_MAX 10000u
 #define MQ_PARENTS_MAX 1000u  /* ids in depends_on: as in fields.def */
-#define MQ_PARKED_MAX 10000u  /* commands of one connection that wait */
 
 #define MQ_COMMAND(name, handler, plane, required, optional, result, method, path, doc)                                 \
     enum mq_outcome mq_do_##handler(struct mq_call *call);

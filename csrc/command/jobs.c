@@ -186,6 +186,9 @@ enum mq_outcome mq_do_pushb(struct mq_call *call)
     struct refused refused = {0};
     struct mq_shard *shard;
     uint64_t room = mq_call_memory_room(call);
+    size_t most = call->engine->config.max_batch;
+    if (call->request->item_count > most)
+        return mq_refuse_request(call, mq_request_refuse(call->request, MQ_E_INVALID, "Invalid: jobs may have at most %zu elements", most));
     struct mq_request *item = mq_alloc(sizeof *item);
     /* room for every id first: once jobs are accepted, the answer must not fail */
     if (!item || !mq_ring_reserve(call->reply->out, (size_t)call->request->item_count * 18 + 512)) {
@@ -329,9 +332,9 @@ uint32_t mq_give_locked(struct mq_shard *shard, struct mq_queue *queue, struct m
 int mq_call_may_park(struct mq_call *call)
 {
     const struct mq_session *session = call->session;
-    if (session->parked_n && session->parked_n(session) >= MQ_PARKED_MAX)
-        return mq_request_refuse(call->request, MQ_E_UNAVAILABLE, "Unavailable: %u commands of this connection wait already",
-                                 MQ_PARKED_MAX);
+    size_t most = call->engine->config.max_parked;
+    if (session->parked_n && session->parked_n(session) >= most)
+        return mq_request_refuse(call->request, MQ_E_UNAVAILABLE, "Unavailable: %zu commands of this connection wait already", most);
     return MQ_OK;
 }
 

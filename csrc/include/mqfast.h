@@ -25,6 +25,13 @@ struct mq_config {
     size_t max_job_bytes;    /* bytes of JSON text of a job's data */
     size_t max_output;       /* bytes a connection may leave unsent before its commands wait */
     size_t max_memory;       /* bytes of all jobs; 0 = no limit */
+    size_t max_connections;  /* from outside; 0 = as many as there are descriptors */
+    size_t max_connections_per_address; /* of an IPv4 address or a /64 of IPv6; 0 = no limit */
+    size_t max_batch;        /* jobs of a PUSHB; at most 100,000 */
+    size_t max_parked;       /* commands of one connection that wait */
+    size_t max_subscribers;  /* connections that are told of events */
+    uint64_t auth_timeout_ms; /* for a token, where one is needed; 0 = no limit */
+    uint64_t line_timeout_ms; /* for a line, from its first byte, and a second more for each 16 KiB of it; 0 = no limit */
     uint32_t max_deliveries; /* losses of a held job after which it goes to the dead-letter queue */
     uint64_t result_ttl_ms;  /* how long a completed job is kept to be looked at */
     uint64_t result_max;     /* completed jobs kept at most; 0 = none */
@@ -80,6 +87,7 @@ enum mq_work {
     MQ_WORK_DEPENDENCIES, /* jobs that wait for others */
     MQ_WORK_CRON,         /* schedules that must be worked out, crons whose time has come: by the three functions below */
     MQ_WORK_SNAPSHOT,     /* so much was logged that mq_engine_snapshot is worth it */
+    MQ_WORK_REPORT,       /* the net has refused something: mq_net_take_report says what */
 };
 /* Sleeps until some of this work is due: 1; or mq_engine_stop_waiting was called: 0. One thread for each kind of work. */
 int mq_engine_wait(mq_engine *engine, enum mq_work work);
@@ -142,6 +150,24 @@ int mq_net_connect(mq_net *net);
 int mq_net_run(mq_net *net, unsigned index);
 /* From any thread or signal handler. Without force: parked pulls are answered, output is flushed for at most 1 s. */
 void mq_net_stop(mq_net *net, int force);
+/* What a net refuses or puts off, for its operator's log. */
+enum mq_trouble {
+    MQ_TROUBLE_CONNECTIONS, /* connections past max_connections */
+    MQ_TROUBLE_ADDRESS,     /* past max_connections_per_address */
+    MQ_TROUBLE_DESCRIPTORS, /* times that accepting was put off for want of descriptors or memory */
+    MQ_TROUBLE_TOKEN,       /* wrong tokens */
+    MQ_TROUBLE_TOKEN_LATE,  /* connections without a token in time */
+    MQ_TROUBLE_LINE_LATE,   /* lines that were not finished in time */
+    MQ_TROUBLES,
+};
+struct mq_report {
+    uint64_t count[MQ_TROUBLES]; /* since the report before */
+    char peer[MQ_TROUBLES][72];  /* whom the last of each was about; "" = nobody */
+};
+/* Adds to the report what was refused elsewhere. Any thread. */
+void mq_net_note(mq_net *net, enum mq_trouble trouble, const char *peer);
+/* Any thread. Nothing to report until more is refused, and for a second. */
+void mq_net_take_report(mq_net *net, struct mq_report *report);
 /* Open connections. */
 size_t mq_net_connections(const mq_net *net);
 

@@ -2,41 +2,10 @@
 
 #include "base/check.h"
 #include "base/mem.h"
+#include "net/peer.h"
 
-#include <arpa/inet.h>
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/socket.h>
-#include <sys/un.h>
-
-static void peer_of(const struct mq_conn *conn, char *out, size_t room)
-{
-    union {
-        struct sockaddr any;
-        struct sockaddr_in v4;
-        struct sockaddr_in6 v6;
-        struct sockaddr_storage storage;
-    } address;
-    socklen_t n = sizeof address;
-    char text[INET6_ADDRSTRLEN] = "?";
-    if (conn->inside) {
-        snprintf(out, room, "http");
-    } else if (getpeername(conn->fd, &address.any, &n) < 0) {
-        snprintf(out, room, "?");
-    } else if (address.any.sa_family == AF_INET) {
-        inet_ntop(AF_INET, &address.v4.sin_addr, text, sizeof text);
-        snprintf(out, room, "%s:%u", text, ntohs(address.v4.sin_port));
-    } else if (address.any.sa_family == AF_INET6) {
-        inet_ntop(AF_INET6, &address.v6.sin6_addr, text, sizeof text);
-        snprintf(out, room, "[%s]:%u", text, ntohs(address.v6.sin6_port));
-    } else {
-        struct ucred who;
-        socklen_t who_n = sizeof who;
-        bool known = getsockopt(conn->fd, SOL_SOCKET, SO_PEERCRED, &who, &who_n) == 0;
-        snprintf(out, room, known ? "unix, process %d" : "unix", known ? (int)who.pid : 0);
-    }
-}
 
 /* What it holds: how many jobs, and since when the oldest. */
 static void look_at_holds(struct mq_engine *engine, const struct mq_holder *holder, struct mq_client *client)
@@ -72,7 +41,10 @@ static struct mq_client view(const struct mq_conn *conn)
     };
     const struct mq_holder *holder = atomic_load(&conn->holder);
     client.pulls = holder != NULL;
-    peer_of(conn, client.peer, sizeof client.peer);
+    if (conn->inside)
+        snprintf(client.peer, sizeof client.peer, "http");
+    else
+        mq_peer_name(conn->fd, client.peer);
     if (holder)
         look_at_holds(conn->reactor->engine, holder, &client);
     return client;

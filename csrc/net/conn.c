@@ -15,6 +15,10 @@
 
 #define READ_BYTES (64u << 10) /* room for one read, at least */
 
+#define UNKNOWN_LINE_MAX (64u << 10) /* of a line before the token */
+#define LINE_BYTES_A_MS 16           /* of a long line, which is given so much more time */
+#define WRONG_TOKENS_MAX 10u         /* of one connection */
+
 /* A host that vanished without a word is noticed after about two minutes, and its jobs go back. */
 #define KEEPALIVE_IDLE_S 60
 #define KEEPALIVE_INTERVAL_S 10
@@ -54,6 +58,15 @@ static void drop_ring(struct mq_conn *conn, struct mq_ring **ring)
     *ring = NULL;
 }
 
+/* The peer sends no more. What it sent is answered; what it waits for is answered with nothing: nobody may be there. */
+static void reach_eof(struct mq_conn *conn)
+{
+    conn->session.may_not_wait = true;
+    mq_parked_expire_all(conn);
+    if (!conn->closed)
+        mq_conn_mark_dirty(conn);
+}
+
 /* --- lines --- */
 
 static void refuse_line(struct mq_conn *conn, enum mq_error error, mq_slice why)
@@ -90,6 +103,12 @@ void mq_conn_run(struct mq_conn *conn, mq_slice line, const struct mq_verdict *v
         mq_conn_close(conn);
 }
 
+static size_t longest_line(const struct mq_conn *conn)
+{
+    size_t most = conn->reactor->engine->config.max_line;
+    return conn->session.authenticated || most < UNKNOWN_LINE_MAX ? most : UNKNOWN_LINE_MAX;
+}
+
 /* No newline in the ring: is the line too long already, or will it never end? */
 static void look_at_partial(struct mq_conn *conn)
 {
@@ -97,7 +116,7 @@ static void look_at_partial(struct mq_conn *conn)
     if (conn->skipping) {
         mq_ring_consume(conn->in, used);
         conn->scanned = 0;
-    } else if (used > conn->reactor->engine->config.max_line) {
+    } else if (used > longest_line(conn)) {
         mq_ring_consume(conn->in, used);
         conn->scanned = 0;
         conn->skipping = true;
@@ -124,15 +143,21 @@ static void process(struct mq_conn *conn)
         }
         size_t n = (size_t)(end - bytes.p);
         conn->scanned = 0;
+        conn->partial_ms = 0;
         if (MQ_UNLIKELY(conn->skipping))
             conn->skipping = false; /* its refusal was given when it became too long */
-        else if (MQ_UNLIKELY(n > config->max_line))
+        else if (MQ_UNLIKELY(n > longest_line(conn)))
             refuse_line(conn, MQ_E_LINE_TOO_LONG, (mq_slice){NULL, 0});
         else
             mq_conn_run(conn, mq_slice_of(bytes.p, n), NULL);
         if (MQ_UNLIKELY(conn->closed))
             return;
         mq_ring_consume(conn->in, n + 1);
+        if (MQ_UNLIKELY(conn->wrong_n >= WRONG_TOKENS_MAX)) { /* what it has been answered is sent, then it ends */
+            mq_ring_consume(conn->in, mq_ring_used(conn->in));
+            conn->eof = true;
+            reach_eof(conn);
+        }
     }
     if (conn->closed)
         return;
@@ -141,16 +166,98 @@ static void process(struct mq_conn *conn)
     mq_conn_mark_dirty(conn);
 }
 
-/* --- input --- */
+/* --- who is late --- */
 
-/* The peer sends no more. What it sent is answered; what it waits for is answered with nothing: nobody may be there. */
-static void reach_eof(struct mq_conn *conn)
+/* Its entry comes at the earliest time at which it could be late, and is renewed when it comes: so a connection that is never late
+ * costs an entry now and then, not one for each line. False: no memory. */
+static bool watch_clock(struct mq_conn *conn, int64_t at_ms)
 {
-    conn->session.may_not_wait = true;
-    mq_parked_expire_all(conn);
-    if (!conn->closed)
-        mq_conn_mark_dirty(conn);
+    struct mq_heap *deadlines = &conn->reactor->deadlines;
+    if (conn->deadline_index != MQ_HEAP_NONE)
+        return true;
+    if (mq_heap_reserve(deadlines, (size_t)deadlines->n + 1) < 0)
+        return false;
+    mq_heap_push(deadlines, (uint64_t)at_ms, conn->id, conn);
+    return true;
 }
+
+static bool is_partial(const struct mq_conn *conn)
+{
+    return conn->skipping || (conn->in && !conn->blocking && mq_ring_used(conn->in) == conn->scanned);
+}
+
+/* A line that has begun must end. */
+static void time_line(struct mq_conn *conn)
+{
+    const struct mq_reactor *reactor = conn->reactor;
+    uint64_t limit = reactor->engine->config.line_timeout_ms;
+    if (!limit || !is_partial(conn)) {
+        conn->partial_ms = 0;
+        return;
+    }
+    if (!conn->partial_ms)
+        conn->partial_ms = reactor->now_ms ? reactor->now_ms : 1;
+    watch_clock(conn, mq_time_add(conn->partial_ms, limit)); /* without memory it gets away with it */
+}
+
+/* What it sent is dropped; it is told why, and ends when that was sent. */
+static void end_with(struct mq_conn *conn, enum mq_error error, const char *why)
+{
+    conn->eof = true;
+    drop_ring(conn, &conn->in);
+    conn->scanned = 0;
+    conn->skipping = false;
+    refuse_line(conn, error, mq_slice_of(why, strlen(why)));
+    if (!conn->closed)
+        reach_eof(conn);
+}
+
+void mq_conn_look_if_late(struct mq_conn *conn)
+{
+    const struct mq_reactor *reactor = conn->reactor;
+    const struct mq_config *config = &reactor->engine->config;
+    int64_t next = MQ_NEVER;
+    mq_heap_remove(&conn->reactor->deadlines, conn->deadline_index);
+    if (conn->eof)
+        return;
+    if (!conn->session.authenticated && config->auth_timeout_ms) {
+        next = mq_time_add(conn->since_ms, config->auth_timeout_ms);
+        if (next <= reactor->now_ms) {
+            mq_guard_note(reactor->net, MQ_TROUBLE_TOKEN_LATE, conn->fd);
+            end_with(conn, MQ_E_AUTH_REQUIRED, "Authentication required: no token came in time");
+            return;
+        }
+    }
+    if (conn->partial_ms) {
+        uint64_t more = conn->in ? mq_ring_used(conn->in) / LINE_BYTES_A_MS : 0;
+        int64_t line = mq_time_add(conn->partial_ms, config->line_timeout_ms + more);
+        if (line <= reactor->now_ms) {
+            mq_guard_note(reactor->net, MQ_TROUBLE_LINE_LATE, conn->fd);
+            end_with(conn, MQ_E_TIMEOUT, "Timeout: the line was not finished in time; it was not executed");
+            return;
+        }
+        next = line < next ? line : next;
+    }
+    if (next != MQ_NEVER)
+        watch_clock(conn, next); /* there was room for it a moment ago */
+}
+
+/* --- tokens --- */
+
+static bool session_may_try(struct mq_session *session)
+{
+    const struct mq_conn *conn = mq_conn_of(session);
+    return !mq_guard_must_wait(conn->reactor->net, conn->address, conn->reactor->now_ms);
+}
+
+static void session_wrong(struct mq_session *session)
+{
+    struct mq_conn *conn = mq_conn_of(session);
+    mq_guard_wrong_token(conn->reactor->net, conn->address, conn->fd, conn->reactor->now_ms);
+    conn->wrong_n++; /* `process` looks at it */
+}
+
+/* --- input --- */
 
 static void read_some(struct mq_conn *conn)
 {
@@ -268,6 +375,8 @@ void mq_conn_settle(struct mq_conn *conn)
     size_t unsent = conn->out ? mq_ring_used(conn->out) : 0;
     conn->stuck = full || unsent > reactor->engine->config.max_output;
     mq_shown_set(&conn->shown.unsent, unsent);
+    if (conn->in || MQ_UNLIKELY(conn->partial_ms || conn->skipping))
+        time_line(conn);
     watch(conn);
 }
 
@@ -297,9 +406,11 @@ static void arrive(struct mq_letter *letter)
     atomic_fetch_add_explicit(&reactor->conn_n, 1, memory_order_relaxed);
     if (reactor->stop_at_ms != MQ_NEVER || epoll_ctl(reactor->epoll_fd, EPOLL_CTL_ADD, conn->fd, &event) < 0)
         mq_conn_close(conn);
+    else if (!conn->session.authenticated && reactor->engine->config.auth_timeout_ms)
+        watch_clock(conn, mq_time_add(conn->since_ms, reactor->engine->config.auth_timeout_ms));
 }
 
-int mq_conn_hand_over(struct mq_reactor *to, struct mq_reactor *from, int fd, bool trusted)
+int mq_conn_hand_over(struct mq_reactor *to, struct mq_reactor *from, int fd, uint64_t address, bool inside)
 {
     struct mq_conn *conn = mq_alloc_zero(sizeof *conn);
     if (!conn)
@@ -309,8 +420,12 @@ int mq_conn_hand_over(struct mq_reactor *to, struct mq_reactor *from, int fd, bo
     conn->fd = fd;
     conn->reactor = to;
     conn->id = atomic_fetch_add(&to->net->conn_id, 1) + 1;
-    conn->inside = trusted;
-    conn->session.authenticated = trusted || to->engine->config.auth_token_n == 0;
+    conn->inside = inside;
+    conn->address = address;
+    conn->deadline_index = MQ_HEAP_NONE;
+    conn->session.may_try = session_may_try;
+    conn->session.wrong = session_wrong;
+    conn->session.authenticated = inside || to->engine->config.auth_token_n == 0;
     mq_parked_session_init(&conn->session);
     mq_subscriber_session_init(&conn->session);
     mq_list_init(&conn->node);
@@ -336,6 +451,8 @@ void mq_conn_finish(struct mq_conn *conn)
     mq_list_remove(&conn->node);
     mq_mutex_unlock(&reactor->watch);
     mq_free(holder);
+    if (!conn->inside)
+        mq_guard_leave(reactor->net, conn->address);
     mq_list_remove(&conn->dirty);
     mq_list_append(&reactor->finished, &conn->node); /* events of this turn may still point to it */
 }
@@ -348,6 +465,8 @@ void mq_conn_close(struct mq_conn *conn)
     conn->closed = true;
     close(conn->fd); /* takes it out of epoll, too */
     mq_mutex_unlock(&conn->reactor->watch);
+    if (conn->deadline_index != MQ_HEAP_NONE)
+        mq_heap_remove(&conn->reactor->deadlines, conn->deadline_index);
     drop_ring(conn, &conn->in);
     drop_ring(conn, &conn->out);
     mq_subscriber_free(conn);

@@ -37,6 +37,10 @@ struct mq_conn {
     struct mq_shown shown;
     uint64_t id;              /* of all connections of the net, from 1 */
     int64_t since_ms;
+    uint64_t address;         /* mq_peer_address */
+    int64_t partial_ms;       /* since when a line is not finished; 0 = none is */
+    uint32_t deadline_index;  /* in reactor->deadlines, MQ_HEAP_NONE = not there */
+    uint32_t wrong_n;         /* wrong tokens */
     bool inside;              /* made by mq_net_connect */
     bool eof;                 /* the peer sends no more */
     bool leaving;             /* it has closed its side, but what it sent is not read yet */
@@ -51,15 +55,18 @@ static inline void mq_shown_set(_Atomic uint64_t *shown, uint64_t value)
     atomic_store_explicit(shown, value, memory_order_relaxed);
 }
 
-/* Gives a new socket to a reactor, from the thread of reactor `from` (NULL: from another one). A trusted one need not
- * authenticate. 0 or -1: no memory. */
-int mq_conn_hand_over(struct mq_reactor *to, struct mq_reactor *from, int fd, bool trusted);
+/* Gives a new socket to a reactor, from the thread of reactor `from` (NULL: from another one). address: as the guard has let it
+ * in. One from inside the process was not asked for, and need not authenticate. 0 or -1: no memory. */
+int mq_conn_hand_over(struct mq_reactor *to, struct mq_reactor *from, int fd, uint64_t address, bool inside);
 
 static inline struct mq_conn *mq_conn_of(struct mq_session *session) { return mq_list_entry(session, struct mq_conn, session); }
 
 /* Before the reactor sleeps: processes what waits, writes, closes. Takes the connection off the dirty list. */
 void mq_conn_settle(struct mq_conn *conn);
 void mq_conn_mark_dirty(struct mq_conn *conn);
+
+/* Its entry in reactor->deadlines has come: is a token late, or the end of a line? Then it is told, and closes. */
+void mq_conn_look_if_late(struct mq_conn *conn);
 
 /* Runs a line (followed by a newline and slack); `verdict` NULL unless it is run again with what it has asked for. */
 void mq_conn_run(struct mq_conn *conn, mq_slice line, const struct mq_verdict *verdict);

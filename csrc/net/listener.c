@@ -9,11 +9,14 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#define REFUSAL(why) "{\"ok\":false,\"error\":\"Unavailable: " why "\",\"code\":\"unavailable\",\"retryable\":true}\n"
+
 #define ACCEPT_SLICE 64u       /* connections taken in one go before others get their turn */
 #define ACCEPT_PAUSE_MS 100    /* before trying again when descriptors or memory ran out */
 
 static void pause_accepting(struct mq_reactor *reactor)
 {
+    mq_guard_note(reactor->net, MQ_TROUBLE_DESCRIPTORS, -1);
     reactor->pause_accept = true;
     reactor->accept_at_ms = reactor->now_ms + ACCEPT_PAUSE_MS;
     mq_listeners_watch(reactor, false);
@@ -25,10 +28,37 @@ static struct mq_reactor *next_reactor(struct mq_net *net)
     return &net->reactors[turn % net->reactor_n];
 }
 
+/* Says why and closes. The line fits the socket's empty buffer; whoever does not read it loses nothing. */
+static void turn_away(struct mq_net *net, int fd, enum mq_trouble trouble)
+{
+    static const char all[] = REFUSAL("this server takes no more connections"),
+                      address[] = REFUSAL("this server takes no more connections of your address");
+    bool by_address = trouble == MQ_TROUBLE_ADDRESS;
+    mq_guard_note(net, trouble, fd);
+    (void)!send(fd, by_address ? address : all, by_address ? sizeof address - 1 : sizeof all - 1, MSG_NOSIGNAL);
+    close(fd);
+}
+
+/* 0, or -1: no memory. */
+static int take(struct mq_reactor *reactor, int fd)
+{
+    struct mq_net *net = reactor->net;
+    uint64_t address;
+    enum mq_trouble trouble = mq_guard_admit(net, fd, &address);
+    if (trouble != MQ_TROUBLES) {
+        turn_away(net, fd, trouble);
+        return 0;
+    }
+    if (mq_conn_hand_over(next_reactor(net), reactor, fd, address, false) == 0)
+        return 0;
+    mq_guard_leave(net, address);
+    close(fd);
+    return -1;
+}
+
 static void accept_ready(struct mq_source *source, struct mq_reactor *reactor, unsigned events)
 {
     struct mq_listener *listener = (struct mq_listener *)source;
-    struct mq_net *net = reactor->net;
     (void)events;
     for (unsigned i = 0; i < ACCEPT_SLICE; i++) {
         int fd = accept4(listener->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
@@ -39,8 +69,7 @@ static void accept_ready(struct mq_source *source, struct mq_reactor *reactor, u
                 continue;
             return;
         }
-        if (mq_conn_hand_over(next_reactor(net), reactor, fd, false) < 0) {
-            close(fd);
+        if (take(reactor, fd) < 0) {
             pause_accepting(reactor);
             return;
         }
@@ -73,7 +102,7 @@ int mq_net_connect(struct mq_net *net)
     if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
         return -errno;
     int flags = fcntl(pair[1], F_GETFL);
-    if (flags < 0 || fcntl(pair[1], F_SETFL, flags | O_NONBLOCK) < 0 || mq_conn_hand_over(next_reactor(net), NULL, pair[1], true) < 0) {
+    if (flags < 0 || fcntl(pair[1], F_SETFL, flags | O_NONBLOCK) < 0 || mq_conn_hand_over(next_reactor(net), NULL, pair[1], 0, true) < 0) {
         close(pair[0]);
         close(pair[1]);
         return -ENOMEM;

@@ -78,6 +78,8 @@ static int64_t next_time(const struct mq_reactor *reactor)
         int64_t due = atomic_load_explicit(&reactor->engine->shards[i].due_ms[MQ_DUE_READY], memory_order_acquire);
         next = due < next ? due : next;
     }
+    if (reactor->deadlines.n && (int64_t)reactor->deadlines.entries[0].high < next)
+        next = (int64_t)reactor->deadlines.entries[0].high;
     if (reactor->pause_accept && reactor->accept_at_ms < next)
         next = reactor->accept_at_ms;
     return next;
@@ -104,6 +106,8 @@ static void run_timers(struct mq_reactor *reactor)
     const struct mq_heap_entry *top;
     while ((top = mq_heap_top(&reactor->timers)) && (int64_t)top->high <= reactor->now_ms)
         mq_parked_expire(top->item);
+    while ((top = mq_heap_top(&reactor->deadlines)) && (int64_t)top->high <= reactor->now_ms)
+        mq_conn_look_if_late(top->item);
 }
 
 static void run_shards(struct mq_reactor *reactor)
@@ -255,6 +259,7 @@ static int reactor_init(struct mq_reactor *reactor, struct mq_net *net, unsigned
     mq_list_init(&reactor->uncommitted);
     mq_list_init(&reactor->finished);
     mq_heap_init(&reactor->timers, offsetof(struct mq_parked, timer_index));
+    mq_heap_init(&reactor->deadlines, offsetof(struct mq_conn, deadline_index));
     mq_request_init(&reactor->request, names);
     mq_subscribers_init(reactor);
     int error = mq_mailbox_init(&reactor->mailbox);
@@ -281,6 +286,7 @@ static void reactor_close(struct mq_reactor *reactor)
         mq_free(ring);
     }
     mq_heap_close(&reactor->timers);
+    mq_heap_close(&reactor->deadlines);
     mq_request_close(&reactor->request);
     close(reactor->epoll_fd);
     mq_mailbox_close(&reactor->mailbox);
@@ -298,6 +304,7 @@ struct mq_net *mq_net_create(struct mq_engine *engine, unsigned reactors)
         return NULL;
     }
     net->engine = engine;
+    mq_guard_init(&net->guard);
     for (; net->reactor_n < reactors; net->reactor_n++) {
         int error = reactor_init(&net->reactors[net->reactor_n], net, net->reactor_n);
         if (error) {
@@ -328,6 +335,7 @@ void mq_net_free(struct mq_net *net)
     for (unsigned i = 0; i < net->reactor_n; i++)
         reactor_close(&net->reactors[i]);
     mq_listeners_close(net);
+    mq_guard_close(&net->guard);
     mq_free(net);
 }
 

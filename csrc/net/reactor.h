@@ -9,6 +9,7 @@
 
 #include "base/heap.h"
 #include "command/dispatch.h"
+#include "net/guard.h"
 #include "net/mailbox.h"
 
 #define MQ_REACTORS_MAX 64u
@@ -29,6 +30,7 @@ struct mq_reactor {
     struct mq_list finished;     /* closed in this turn, freed at its end */
     uint64_t committed_seen;     /* how far the log was when `uncommitted` was last gone through */
     struct mq_heap timers;       /* struct mq_parked, by the end of its wait */
+    struct mq_heap deadlines;    /* struct mq_conn, by when to look whether it is late */
     struct mq_ring *rings[MQ_SPARE_RINGS]; /* empty ones of the usual size */
     unsigned ring_n;
     struct mq_request request;   /* reused for every line */
@@ -51,6 +53,8 @@ struct mq_net {
     _Atomic unsigned next;       /* whose turn it is to get a connection */
     _Atomic uint64_t conn_id;    /* the last one given */
     _Atomic int stop;            /* 1 = gracefully, 2 = at once */
+    struct mq_guard guard;
+    _Atomic size_t subscriber_n; /* over all reactors */
     struct mq_listener *listeners;
     struct mq_reactor reactors[];
 };

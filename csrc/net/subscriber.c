@@ -170,30 +170,38 @@ static void take_out(struct mq_subscriber *subscriber, struct mq_subscription *r
     *row = subscriber->wanted[--subscriber->n];
 }
 
-/* Made on first use. NULL: no memory. */
-static struct mq_subscriber *subscriber_of(struct mq_conn *conn)
+/* Made on first use. 0, or an error. */
+static int make_subscriber(struct mq_conn *conn)
 {
     struct mq_reactor *reactor = conn->reactor;
-    struct mq_subscriber *subscriber = conn->subscriber;
-    if (subscriber || !(subscriber = mq_alloc_zero(sizeof *subscriber)))
-        return subscriber;
+    if (conn->subscriber)
+        return MQ_OK;
+    if (atomic_fetch_add(&reactor->net->subscriber_n, 1) >= reactor->engine->config.max_subscribers) {
+        atomic_fetch_sub(&reactor->net->subscriber_n, 1);
+        return MQ_E_UNAVAILABLE;
+    }
+    struct mq_subscriber *subscriber = mq_alloc_zero(sizeof *subscriber);
+    if (!subscriber) {
+        atomic_fetch_sub(&reactor->net->subscriber_n, 1);
+        return MQ_E_OUT_OF_MEMORY;
+    }
     subscriber->conn = conn;
     conn->subscriber = subscriber;
     atomic_store_explicit(&conn->shown.subscribes, true, memory_order_relaxed);
     mq_list_append(&reactor->subscribers, &subscriber->node);
     reactor->subscriber_n++;
-    return subscriber;
+    return MQ_OK;
 }
 
 static int session_subscribe(struct mq_session *session, const struct mq_subscription *wanted, bool on)
 {
     struct mq_conn *conn = mq_conn_of(session);
-    int status = MQ_OK;
     if (!on && !conn->subscriber)
         return MQ_OK;
-    struct mq_subscriber *subscriber = subscriber_of(conn);
-    if (!subscriber)
-        return MQ_E_OUT_OF_MEMORY;
+    int status = make_subscriber(conn);
+    if (status < 0)
+        return status;
+    struct mq_subscriber *subscriber = conn->subscriber;
     struct mq_subscription *row = find(subscriber, wanted);
     if (!on && row)
         take_out(subscriber, row, wanted->events);
@@ -216,6 +224,7 @@ void mq_subscriber_free(struct mq_conn *conn)
         take_out(subscriber, &subscriber->wanted[0], MQ_EVENTS_ALL);
     mq_list_remove(&subscriber->node);
     conn->reactor->subscriber_n--;
+    atomic_fetch_sub(&conn->reactor->net->subscriber_n, 1);
     want(conn->reactor);
     mq_free(subscriber->wanted);
     mq_free(subscriber);

@@ -8,7 +8,7 @@
 
 #include "net/conn.h"
 
-#define MQ_SUBSCRIPTIONS_MAX 1000u
+#define MQ_SUBSCRIPTIONS_MAX 1000u /* of one connection */
 
 struct mq_subscriber {
     struct mq_list node; /* in reactor->subscribers */

@@ -16,6 +16,11 @@ void mq_config_init(struct mq_config *config)
         .max_job_bytes = 1u << 20,
         .max_output = 8u << 20,
         .max_deliveries = 10,
+        .max_batch = 100000,
+        .max_parked = 10000,
+        .max_subscribers = 10000,
+        .auth_timeout_ms = 10000,
+        .line_timeout_ms = 60000,
         .result_ttl_ms = 3600000,
         .result_max = 100000,
         .lease_ms = 1800000,
@@ -83,6 +88,7 @@ struct mq_engine *mq_engine_open(const struct mq_config *config, struct mq_log *
     }
     engine->config.auth_tokens = NULL;
     atomic_init(&engine->kept, 0);
+    atomic_init(&engine->report_ms, MQ_NEVER);
     if (!seed && getrandom(&seed, sizeof seed, 0) != sizeof seed)
         seed = (uint64_t)(uintptr_t)engine; /* tokens are still unique, only less surprising */
     if (config->manual_time_ms >= 0)
@@ -181,6 +187,8 @@ static int64_t next_work(const struct mq_engine *engine, enum mq_work work)
         return atomic_load(&engine->crons.due_ms);
     if (work == MQ_WORK_SNAPSHOT)
         return mq_persist_wants_snapshot(engine) ? 0 : MQ_NEVER;
+    if (work == MQ_WORK_REPORT)
+        return atomic_load(&engine->report_ms);
     return next_due(engine, dues[work]);
 }
 

@@ -6,7 +6,7 @@
 #include "mqfast.h"
 #include "queue/shard.h"
 
-#define MQ_WORKS 4u /* enum mq_work */
+#define MQ_WORKS 5u /* enum mq_work */
 
 /* queue/cron.h says what they are. */
 struct mq_crons {
@@ -44,6 +44,7 @@ struct mq_engine {
     struct mq_crons crons;
     struct mq_hook hooks[MQ_WORKS];  /* where the control loops sleep, by enum mq_work */
     _Atomic bool waiting_over;       /* the loops are to end */
+    _Atomic int64_t report_ms;       /* when the net wants to report; MQ_NEVER = it does not */
     _Alignas(64) _Atomic uint64_t kept; /* completed jobs kept, over all shards */
     struct mq_log *log;
     pthread_mutex_t commit_mutex; /* for callers in the process that wait until what they did is committed */

@@ -65,19 +65,21 @@ static inline void step_all(struct stepped *stepped)
     }
 }
 
-/* Our end of a new connection. What it sends us goes through a buffer as small as the kernel allows. */
-static inline int stepped_connect(struct stepped *stepped)
+/* Our end of a new connection, as if from this address. What it sends us goes through a buffer as small as the kernel allows. */
+static inline int stepped_connect_from(struct stepped *stepped, uint64_t address)
 {
     int fds[2], small = 1;
     CHECK_INT(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fds), 0);
     setsockopt(fds[0], SOL_SOCKET, SO_SNDBUF, &small, sizeof small);
-    if (mq_conn_hand_over(&stepped->net->reactors[0], &stepped->net->reactors[0], fds[0], false) < 0) {
+    if (mq_conn_hand_over(&stepped->net->reactors[0], &stepped->net->reactors[0], fds[0], address, false) < 0) {
         close(fds[0]); /* no memory: as the listener does */
         close(fds[1]);
         return -1;
     }
     return fds[1];
 }
+
+static inline int stepped_connect(struct stepped *stepped) { return stepped_connect_from(stepped, 0); }
 
 /* The connection that was opened last, if there is any. */
 static inline struct mq_conn *last_conn(struct stepped *stepped)

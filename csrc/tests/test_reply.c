@@ -41,7 +41,7 @@ static const struct mq_queue_view full_queue = {
     .concurrency = UINT64_MAX,
 };
 static const struct mq_stats_view full_stats = {UINT64_MAX, UINT64_MAX, UINT64_MAX, UINT64_MAX, UINT64_MAX, UINT64_MAX};
-static const struct mq_hello_view full_hello = {"1.2.3", UINT64_MAX, UINT64_MAX, UINT64_MAX, UINT64_MAX, UINT64_MAX};
+static const struct mq_hello_view full_hello = {"1.2.3", UINT64_MAX, UINT64_MAX, UINT64_MAX, UINT64_MAX, UINT64_MAX, UINT64_MAX};
 
 /* Every kind of answer, by number. False past the end. */
 static bool write_answer(struct mq_reply *reply, unsigned kind)

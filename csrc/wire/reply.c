@@ -136,7 +136,7 @@ void mq_reply_hello(struct mq_reply *reply, const struct mq_hello_view *hello)
     o = put_shown(PUT(o, ",\"max_output\":"), hello->max_output);
     o = put_shown(PUT(o, ",\"max_deliveries\":"), hello->max_deliveries);
     o = put_shown(PUT(o, ",\"lease\":"), hello->lease_ms);
-    o = put_shown(PUT(o, ",\"max_batch\":"), MQ_BATCH_MAX);
+    o = put_shown(PUT(o, ",\"max_batch\":"), hello->max_batch);
     mq_reply_finish(reply, PUT(o, "}"));
 }
 

@@ -134,7 +134,7 @@ struct mq_client_view {
 
 struct mq_hello_view {
     const char *version;
-    uint64_t max_line, max_job_bytes, max_output, max_deliveries, lease_ms;
+    uint64_t max_line, max_job_bytes, max_output, max_deliveries, max_batch, lease_ms;
 };
 
 #endif

@@ -6,7 +6,7 @@ import falcon
 
 from mqfast.commands import COMMANDS
 from mqfast.http import errors, events, openapi, prometheus
-from mqfast.http.auth import Sites, Tokens
+from mqfast.http.auth import Sites, Tokens, WrongTokens
 from mqfast.http.gate import Gate
 from mqfast.http.routes import NOT_SAFE, Endpoint, routes
 from mqfast.http.waiting import Links, Pulls, Slots
@@ -44,10 +44,11 @@ def make_app(
     *,
     connections: Callable[[], int],
     is_open: Callable[[str], bool],
+    wrong_token: Callable[[str], None],
 ) -> App:
     """The application. execute: Engine.execute. connections: how many there are. is_open: of further paths, whether
-    they need no token."""
-    tokens = Tokens(settings.auth_tokens)
+    they need no token. wrong_token: told the peer of each."""
+    tokens = Tokens(settings.auth_tokens, WrongTokens(wrong_token))
     names = None if tokens else (*settings.http_names, *settings.http_hosts)
     gate = Gate(tokens, Sites(settings.cors_origin, names), links, lambda path: path == HEALTH or is_open(path))
     app: App = falcon.App(middleware=[gate])

@@ -7,8 +7,11 @@ which was made to lead here (DNS rebinding). Programs that are no browsers send 
 
 import hmac
 import ipaddress
+import math
 import socket
-from collections.abc import Collection, Mapping, Sequence
+import threading
+import time
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 from mqfast.http.errors import Refusal, invalid
 
@@ -17,18 +20,60 @@ _HOSTS_KEPT = 100
 _TYPES = {"application/json", "application/x-www-form-urlencoded"}  # the latter is what curl -d says by itself
 
 
+class WrongTokens:
+    """Who has tried wrong tokens lately. The rule is that of the sockets (csrc/net/guard.h): after so many of one
+    address (or one /64 of IPv6) within a window, it must wait for the window's end. This machine's own never must.
+
+    note: called with the peer of each. clock: seconds, for tests.
+    """
+
+    MOST = 20
+    WINDOW_SECONDS = 60
+    REMEMBERED = 65_536
+
+    def __init__(self, note: Callable[[str], None], clock: Callable[[], float] = time.monotonic) -> None:
+        self._note = note
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._places: dict[str, tuple[float, int]] = {}  # begin of the window and how many; the oldest window first
+
+    def must_wait(self, peer: str) -> int:
+        """Seconds until this address may try again; 0: now."""
+        with self._lock:
+            begun, count = self._places.get(_place(peer), (0.0, 0))
+        left = begun + self.WINDOW_SECONDS - self._clock()
+        return math.ceil(left) if count >= self.MOST and left > 0 else 0
+
+    def add(self, peer: str) -> None:
+        """One more, of this address."""
+        self._note(peer)
+        place = _place(peer)
+        if not place:
+            return
+        now = self._clock()
+        with self._lock:
+            while self._places:
+                oldest = next(iter(self._places))
+                if self._places[oldest][0] + self.WINDOW_SECONDS > now and len(self._places) < self.REMEMBERED:
+                    break
+                del self._places[oldest]
+            begun, count = self._places.get(place, (now, 0))
+            self._places[place] = begun, count + 1
+
+
 class Tokens:
     """The tokens of which a request must bring one as ``Authorization: Bearer TOKEN``; without any, nobody need."""
 
-    def __init__(self, tokens: Sequence[str]) -> None:
+    def __init__(self, tokens: Sequence[str], wrong: WrongTokens) -> None:
         self._tokens = [token.encode() for token in tokens]
+        self._wrong = wrong
 
     def __bool__(self) -> bool:
         return bool(self._tokens)
 
     def check(self, headers: Mapping[str, str]) -> None:
         """headers: the request's, as in a WSGI environment. Raises Refusal: auth_required without a token, auth_failed
-        with a wrong one. Its time tells nothing."""
+        with a wrong one, rate_limited where too many were wrong. Its time tells nothing."""
         if not self._tokens:
             return
         scheme, _, given = headers.get("HTTP_AUTHORIZATION", "").partition(" ")
@@ -36,7 +81,12 @@ class Tokens:
         if scheme.lower() != "bearer" or not given:
             raise Refusal("auth_required", headers={"WWW-Authenticate": _CHALLENGE})
         text = given.encode("latin-1")  # as the header's bytes were
+        peer = headers.get("REMOTE_ADDR", "")
+        if seconds := self._wrong.must_wait(peer):
+            why = "Rate limited: too many wrong tokens came from your address; wait a minute"
+            raise Refusal("rate_limited", why, headers={"Retry-After": str(seconds)})
         if not sum([hmac.compare_digest(text, token) for token in self._tokens]):
+            self._wrong.add(peer)
             raise Refusal("auth_failed", headers={"WWW-Authenticate": _CHALLENGE + ', error="invalid_token"'})
 
 
@@ -105,6 +155,19 @@ def _without_port(host: str) -> str:
     if host.startswith("["):
         return host.partition("]")[0] + "]"
     return host.partition(":")[0]
+
+
+def _place(peer: str) -> str:
+    """What counts as one address; "" for this machine's own and for what is none."""
+    try:
+        address = ipaddress.ip_address(peer)
+    except ValueError:
+        return ""
+    if isinstance(address, ipaddress.IPv6Address):
+        address = address.ipv4_mapped or address
+    if address.is_loopback:
+        return ""
+    return peer if address.version == 4 else str(ipaddress.ip_network((address, 64), strict=False))
 
 
 def _is_address(name: str) -> bool:

@@ -65,7 +65,13 @@ def no_link() -> int:
 
 def ask(engine: Engine, method: str, path: str, body: str = "", client: Here | None = None) -> testing.Result:
     app = make_app(
-        engine.execute, Links(no_link), Slots(1), Settings(), connections=lambda: 0, is_open=lambda path: False
+        engine.execute,
+        Links(no_link),
+        Slots(1),
+        Settings(),
+        connections=lambda: 0,
+        is_open=lambda path: False,
+        wrong_token=lambda peer: None,
     )
     extras: dict[str, Any] = {"REQUEST_URI": path, CHANNEL: client or Here()}
     return testing.simulate_request(app, method, path, body=body, host="localhost", extras=extras)

@@ -18,10 +18,13 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 START_S = 20.0
 STOP_S = 10.0
 SETTINGS = re.compile(
-    r"(HOST|PORT|UNIX_SOCKET|AUTH_TOKENS|REACTORS|PERSIST|FSYNC|HTTP|LOG_LEVEL|MAX|RESULT|LEASE|CORS|METRICS|DASHBOARD"
+    r"(HOST|PORT|UNIX_SOCKET|AUTH|LINE|REACTORS|PERSIST|FSYNC|HTTP|LOG_LEVEL|MAX|RESULT|LEASE|CORS|METRICS|DASHBOARD"
     r"|MQFAST)(_\w+)?"
 )
 """Environment variables that could be settings of the daemon: a test's daemon must not inherit them."""
+
+WRONG_TOKENS = re.compile(r".* WARNING \d+ wrong tokens, the last from \S+\n")
+"""On stderr, where a test tries some."""
 
 START_LINE = re.compile(r"mqfast (?P<version>\S+) listening on (?P<where>.+) \((?P<reactors>\d+) reactors?\)\n")
 
@@ -45,7 +48,7 @@ class Daemon:
             line = self._read_start_line()
             match = START_LINE.fullmatch(line)
             if match is None:
-                raise RuntimeError(f"unexpected start-up line {line!r}; stderr: {self._stderr_text()}")
+                raise RuntimeError(f"unexpected start-up line {line!r}; stderr: {self.stderr_text()}")
         except BaseException:
             self._process.kill()
             self._close()
@@ -73,6 +76,10 @@ class Daemon:
     def connect(self, transport: str = "tcp") -> Client:
         return Client(self.address(transport))
 
+    def descriptors(self) -> list[str]:
+        """Those that it has open."""
+        return os.listdir(f"/proc/{self.pid}/fd")
+
     def resident_bytes(self) -> int:
         """The resident memory of the process."""
         pages = int(Path(f"/proc/{self.pid}/statm").read_text().split()[1])
@@ -94,7 +101,7 @@ class Daemon:
             assert self._process.stdout is not None
             more = self._process.communicate(timeout=STOP_S)[0]
             status = self._process.returncode
-            errors = self._stderr_text()
+            errors = WRONG_TOKENS.sub("", self.stderr_text())
         except subprocess.TimeoutExpired:
             self._process.kill()
             raise AssertionError(f"the daemon did not stop within {STOP_S} s of SIGTERM") from None
@@ -129,13 +136,15 @@ class Daemon:
             byte = os.read(pipe, 1)
             if not byte:
                 self._process.wait(STOP_S)
-                raise RuntimeError(f"the daemon ended with {self._process.returncode}: {self._stderr_text()}")
+                raise RuntimeError(f"the daemon ended with {self._process.returncode}: {self.stderr_text()}")
             line += byte
         return line.decode()
 
-    def _stderr_text(self) -> str:
-        self._stderr.seek(0)
-        return self._stderr.read().decode(errors="replace")
+    def stderr_text(self) -> str:
+        """What it has written there so far."""
+        size = os.fstat(self._stderr.fileno()).st_size
+        # the place in the file is the daemon's too: it must not be moved
+        return os.pread(self._stderr.fileno(), size, 0).decode(errors="replace")
 
     def _close(self) -> None:
         self._process.wait(STOP_S)

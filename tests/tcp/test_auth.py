@@ -52,9 +52,15 @@ def test_lines_that_cannot_be_read_are_invalid_with_or_without_a_token(daemon_wi
         client.ping()
 
 
-def test_many_wrong_tokens_leave_the_connection_usable(daemon_with: StartDaemon) -> None:
-    with daemon_with(*FLAGS).connect() as client:
-        for length in range(200):
+def test_some_wrong_tokens_leave_the_connection_usable_and_many_end_it(daemon_with: StartDaemon) -> None:
+    daemon = daemon_with(*FLAGS)
+    with daemon.connect() as client:
+        for length in range(9):
             check_refusal(client.call("AUTH", token="a" * length), "auth_failed")
         client.ok("AUTH", token="alpha")
         client.ok("STATS")
+    for _ in range(4):  # of one machine: it is not shut out by its own
+        with daemon.connect() as client:
+            for length in range(10):
+                check_refusal(client.call("AUTH", token="a" * length), "auth_failed")
+            assert client.receive_to_end() == []
