@@ -2,12 +2,6 @@
 #include "base/check.h"
 #include "command/handlers.h"
 
-static bool same_settings(const struct mq_queue_settings *a, const struct mq_queue_settings *b)
-{
-    return a->paused == b->paused && a->rate_limit == b->rate_limit && a->rate_duration_ms == b->rate_duration_ms &&
-           a->concurrency == b->concurrency;
-}
-
 /* Changes one of a queue's settings. `clear`: it goes back to its default, so an unknown queue needs nothing. */
 static enum mq_outcome set_queue(struct mq_call *call, void change(struct mq_queue_settings *, const struct mq_request *),
                                  bool clear)
@@ -19,7 +13,7 @@ static enum mq_outcome set_queue(struct mq_call *call, void change(struct mq_que
     if (queue) {
         struct mq_queue_settings before = mq_queue_settings_of(queue), settings = before;
         change(&settings, call->request);
-        if (!same_settings(&before, &settings))
+        if (!mq_queue_settings_equal(&before, &settings))
             refusal = mq_decide_settings_locked(shard, queue, &settings, call->now_ms);
         mq_slot_queue_release(queue->slot, queue);
     } else if (!clear) {
@@ -62,6 +56,17 @@ static void concurrency_off(struct mq_queue_settings *settings, const struct mq_
 {
     (void)request;
     settings->concurrency = 0;
+}
+
+/* What is given. */
+static void some_settings(struct mq_queue_settings *settings, const struct mq_request *request)
+{
+    settings->length = mq_number_or(request, MQ_F_MAX_LENGTH, settings->length);
+}
+
+enum mq_outcome mq_do_setqueue(struct mq_call *call)
+{
+    return set_queue(call, some_settings, mq_number_or(call->request, MQ_F_MAX_LENGTH, 0) == 0);
 }
 
 enum mq_outcome mq_do_pause(struct mq_call *call) { return set_queue(call, pause_on, false); }

@@ -136,6 +136,10 @@ enum mq_outcome mq_do_cronrun(struct mq_call *call)
         mq_mutex_unlock(&call->engine->crons.mutex);
         return mq_refuse_request(call, MQ_E_DUPLICATE);
     }
+    if (status == MQ_FULL) {
+        mq_mutex_unlock(&call->engine->crons.mutex);
+        return mq_refuse(call, MQ_E_QUEUE_FULL, NULL);
+    }
     return done(call, status);
 }
 

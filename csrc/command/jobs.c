@@ -70,6 +70,8 @@ int mq_call_duplicate(struct mq_request *request, mq_slice key)
 static int push_error(struct mq_request *request, int refusal)
 {
     request->why_n = 0;
+    if (refusal == MQ_FULL)
+        return mq_request_refuse(request, MQ_E_QUEUE_FULL, "Queue full: as many jobs wait as its max_length allows");
     if (refusal != MQ_KEY_TAKEN)
         return refusal == MQ_NO_ROOM ? MQ_E_STORAGE_FULL : MQ_E_OUT_OF_MEMORY;
     return mq_call_duplicate(request, request->text[MQ_F_UNIQUE_KEY]);

@@ -34,6 +34,7 @@ static struct mq_queue_view view_queue(const struct mq_queue *queue, int64_t now
         .rate_limit = queue->limits.rate,
         .rate_duration_ms = queue->limits.duration_ms,
         .concurrency = queue->limits.concurrency,
+        .length = queue->limits.length,
         .head_age_ms = head_age_ms(queue, now_ms),
         .parked = !mq_list_empty(&queue->waiters),
         .in = mq_recent_sum(&queue->in, now_ms),

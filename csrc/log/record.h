@@ -80,7 +80,7 @@ struct mq_record {
     uint64_t max_attempts, backoff_ms, max_backoff_ms, ttl_ms, timeout_ms; /* PUSHED */
     mq_slice text;        /* RETRIED, DEAD: the error; PROGRESS: the message; ACKED: the result; as written; p NULL = none */
     uint64_t rate_limit, rate_duration_ms; /* QUEUE_SET: jobs a duration; 0 = no limit */
-    uint64_t concurrency;                  /* QUEUE_SET: jobs held at most; 0 = no limit */
+    uint64_t concurrency, length;          /* QUEUE_SET: jobs held at most, jobs that wait at most; 0 = no limit */
 
     /* STATE_QUEUE: completed. STATE_JOB, with all fields of PUSHED (at_ms = created), token, lease_ms, reason, progress: */
     uint64_t completed;

@@ -2,6 +2,7 @@
 
 #include "base/check.h"
 #include "base/mem.h"
+#include "net/deadline.h"
 #include "net/parked.h"
 #include "net/subscriber.h"
 #include "net/syscalls.h"
@@ -16,7 +17,6 @@
 #define READ_BYTES (64u << 10) /* room for one read, at least */
 
 #define UNKNOWN_LINE_MAX (64u << 10) /* of a line before the token */
-#define LINE_BYTES_A_MS 16           /* of a long line, which is given so much more time */
 #define WRONG_TOKENS_MAX 10u         /* of one connection */
 
 /* A host that vanished without a word is noticed after about two minutes, and its jobs go back. */
@@ -166,42 +166,7 @@ static void process(struct mq_conn *conn)
     mq_conn_mark_dirty(conn);
 }
 
-/* --- who is late --- */
-
-/* Its entry comes at the earliest time at which it could be late, and is renewed when it comes: so a connection that is never late
- * costs an entry now and then, not one for each line. False: no memory. */
-static bool watch_clock(struct mq_conn *conn, int64_t at_ms)
-{
-    struct mq_heap *deadlines = &conn->reactor->deadlines;
-    if (conn->deadline_index != MQ_HEAP_NONE)
-        return true;
-    if (mq_heap_reserve(deadlines, (size_t)deadlines->n + 1) < 0)
-        return false;
-    mq_heap_push(deadlines, (uint64_t)at_ms, conn->id, conn);
-    return true;
-}
-
-static bool is_partial(const struct mq_conn *conn)
-{
-    return conn->skipping || (conn->in && !conn->blocking && mq_ring_used(conn->in) == conn->scanned);
-}
-
-/* A line that has begun must end. */
-static void time_line(struct mq_conn *conn)
-{
-    const struct mq_reactor *reactor = conn->reactor;
-    uint64_t limit = reactor->engine->config.line_timeout_ms;
-    if (!limit || !is_partial(conn)) {
-        conn->partial_ms = 0;
-        return;
-    }
-    if (!conn->partial_ms)
-        conn->partial_ms = reactor->now_ms ? reactor->now_ms : 1;
-    watch_clock(conn, mq_time_add(conn->partial_ms, limit)); /* without memory it gets away with it */
-}
-
-/* What it sent is dropped; it is told why, and ends when that was sent. */
-static void end_with(struct mq_conn *conn, enum mq_error error, const char *why)
+void mq_conn_end_with(struct mq_conn *conn, enum mq_error error, const char *why)
 {
     conn->eof = true;
     drop_ring(conn, &conn->in);
@@ -210,36 +175,6 @@ static void end_with(struct mq_conn *conn, enum mq_error error, const char *why)
     refuse_line(conn, error, mq_slice_of(why, strlen(why)));
     if (!conn->closed)
         reach_eof(conn);
-}
-
-void mq_conn_look_if_late(struct mq_conn *conn)
-{
-    const struct mq_reactor *reactor = conn->reactor;
-    const struct mq_config *config = &reactor->engine->config;
-    int64_t next = MQ_NEVER;
-    mq_heap_remove(&conn->reactor->deadlines, conn->deadline_index);
-    if (conn->eof)
-        return;
-    if (!conn->session.authenticated && config->auth_timeout_ms) {
-        next = mq_time_add(conn->since_ms, config->auth_timeout_ms);
-        if (next <= reactor->now_ms) {
-            mq_guard_note(reactor->net, MQ_TROUBLE_TOKEN_LATE, conn->fd);
-            end_with(conn, MQ_E_AUTH_REQUIRED, "Authentication required: no token came in time");
-            return;
-        }
-    }
-    if (conn->partial_ms) {
-        uint64_t more = conn->in ? mq_ring_used(conn->in) / LINE_BYTES_A_MS : 0;
-        int64_t line = mq_time_add(conn->partial_ms, config->line_timeout_ms + more);
-        if (line <= reactor->now_ms) {
-            mq_guard_note(reactor->net, MQ_TROUBLE_LINE_LATE, conn->fd);
-            end_with(conn, MQ_E_TIMEOUT, "Timeout: the line was not finished in time; it was not executed");
-            return;
-        }
-        next = line < next ? line : next;
-    }
-    if (next != MQ_NEVER)
-        watch_clock(conn, next); /* there was room for it a moment ago */
 }
 
 /* --- tokens --- */
@@ -376,7 +311,7 @@ void mq_conn_settle(struct mq_conn *conn)
     conn->stuck = full || unsent > reactor->engine->config.max_output;
     mq_shown_set(&conn->shown.unsent, unsent);
     if (conn->in || MQ_UNLIKELY(conn->partial_ms || conn->skipping))
-        time_line(conn);
+        mq_deadline_of_line(conn);
     watch(conn);
 }
 
@@ -406,8 +341,8 @@ static void arrive(struct mq_letter *letter)
     atomic_fetch_add_explicit(&reactor->conn_n, 1, memory_order_relaxed);
     if (reactor->stop_at_ms != MQ_NEVER || epoll_ctl(reactor->epoll_fd, EPOLL_CTL_ADD, conn->fd, &event) < 0)
         mq_conn_close(conn);
-    else if (!conn->session.authenticated && reactor->engine->config.auth_timeout_ms)
-        watch_clock(conn, mq_time_add(conn->since_ms, reactor->engine->config.auth_timeout_ms));
+    else
+        mq_deadline_of_token(conn);
 }
 
 int mq_conn_hand_over(struct mq_reactor *to, struct mq_reactor *from, int fd, uint64_t address, bool inside)

@@ -65,8 +65,8 @@ static inline struct mq_conn *mq_conn_of(struct mq_session *session) { return mq
 void mq_conn_settle(struct mq_conn *conn);
 void mq_conn_mark_dirty(struct mq_conn *conn);
 
-/* Its entry in reactor->deadlines has come: is a token late, or the end of a line? Then it is told, and closes. */
-void mq_conn_look_if_late(struct mq_conn *conn);
+/* What it sent and is not done yet is dropped; it is told why, and ends when that was sent. */
+void mq_conn_end_with(struct mq_conn *conn, enum mq_error error, const char *why);
 
 /* Runs a line (followed by a newline and slack); `verdict` NULL unless it is run again with what it has asked for. */
 void mq_conn_run(struct mq_conn *conn, mq_slice line, const struct mq_verdict *verdict);

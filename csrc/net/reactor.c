@@ -4,6 +4,7 @@
 #include "base/mem.h"
 #include "base/sync.h"
 #include "net/clients.h"
+#include "net/deadline.h"
 #include "net/listener.h"
 #include "net/parked.h"
 #include "net/subscriber.h"
@@ -107,7 +108,7 @@ static void run_timers(struct mq_reactor *reactor)
     while ((top = mq_heap_top(&reactor->timers)) && (int64_t)top->high <= reactor->now_ms)
         mq_parked_expire(top->item);
     while ((top = mq_heap_top(&reactor->deadlines)) && (int64_t)top->high <= reactor->now_ms)
-        mq_conn_look_if_late(top->item);
+        mq_deadline_look(top->item);
 }
 
 static void run_shards(struct mq_reactor *reactor)

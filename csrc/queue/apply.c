@@ -380,6 +380,7 @@ static void apply_queue_set(struct mq_shard *shard, const struct mq_record *reco
     queue->known = true;
     queue->paused = record->paused;
     queue->limits.concurrency = record->concurrency;
+    queue->limits.length = record->length;
     if (queue->limits.rate != record->rate_limit || queue->limits.duration_ms != record->rate_duration_ms)
         mq_limits_set_rate(&queue->limits, record->rate_limit, record->rate_duration_ms, record->at_ms);
     mq_shard_retime_locked(shard, queue);

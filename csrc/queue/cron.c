@@ -255,7 +255,7 @@ static int push_job(struct mq_shard *shard, struct mq_cron *cron, bool may_skip,
     int status = queue ? mq_decide_push_locked(shard, queue, &push, now_ms, id) : MQ_NO_MEMORY;
     if (queue && status < 0)
         mq_slot_queue_release(slot, queue);
-    return may_skip && status == MQ_KEY_TAKEN ? MQ_DONE : status;
+    return may_skip && (status == MQ_KEY_TAKEN || status == MQ_FULL) ? MQ_DONE : status;
 }
 
 int mq_cron_fire(struct mq_engine *engine, struct mq_cron *cron, bool push, bool may_skip, int64_t slot_ms, int64_t next_run_ms,

@@ -129,6 +129,8 @@ int mq_decide_push_locked(struct mq_shard *shard, struct mq_queue *queue, const 
 {
     if (push->has_key && mq_queue_key_find(queue, push->key))
         return MQ_KEY_TAKEN;
+    if (MQ_UNLIKELY(queue->limits.length && mq_queue_length(queue) >= queue->limits.length))
+        return MQ_FULL;
     struct mq_record record = {
         .type = MQ_REC_PUSHED,
         .has_key = push->has_key,
@@ -491,21 +493,12 @@ int mq_decide_settings_locked(struct mq_shard *shard, struct mq_queue *queue, co
         .rate_limit = settings->rate_limit,
         .rate_duration_ms = settings->rate_duration_ms,
         .concurrency = settings->concurrency,
+        .length = settings->length,
         .queue_hint = queue,
     };
     mq_shard_emit_locked(shard, &record);
     mq_shard_serve_locked(shard, queue, now_ms);
     return MQ_DONE;
-}
-
-struct mq_queue_settings mq_queue_settings_of(const struct mq_queue *queue)
-{
-    return (struct mq_queue_settings){
-        .paused = queue->paused,
-        .rate_limit = queue->limits.rate,
-        .rate_duration_ms = queue->limits.duration_ms,
-        .concurrency = queue->limits.concurrency,
-    };
 }
 
 /* Not given back by its worker: pending again in its old place, or dead after too many such losses. */

@@ -28,6 +28,7 @@ enum mq_refusal {
     MQ_NOT_HELD = -4,   /* exists, but nobody holds it */
     MQ_STALE_TOKEN = -5, /* exists, but this delivery is over */
     MQ_NO_ROOM = -6,     /* the disk is full */
+    MQ_FULL = -7,        /* the queue is as long as it may be */
 };
 
 /* Reserves what adding this job takes; 0 or MQ_NO_MEMORY. */
@@ -39,7 +40,7 @@ int mq_decide_replay_reserve_locked(struct mq_shard *shard, struct mq_job *job);
 /* The attempt that this RETRIED or DEAD record ends. */
 struct mq_history_entry mq_decide_history_entry(const struct mq_job *job, const struct mq_record *record);
 
-/* Adds a job; *id is set. MQ_KEY_TAKEN or MQ_NO_MEMORY otherwise. */
+/* Adds a job; *id is set. MQ_KEY_TAKEN, MQ_FULL or MQ_NO_MEMORY otherwise. */
 int mq_decide_push_locked(struct mq_shard *shard, struct mq_queue *queue, const struct mq_push *push, int64_t now_ms,
                           uint64_t *id);
 
@@ -98,13 +99,6 @@ int mq_decide_extend_locked(struct mq_shard *shard, struct mq_job *job, uint64_t
 /* `message` quoted, p NULL = none. */
 int mq_decide_progress_locked(struct mq_shard *shard, struct mq_job *job, uint8_t progress, mq_slice message, int64_t now_ms);
 
-/* A queue's settings, always written whole: read, change, write. */
-struct mq_queue_settings {
-    bool paused;
-    uint64_t rate_limit, rate_duration_ms; /* jobs a duration; 0 = no limit */
-    uint64_t concurrency;                  /* 0 = no limit */
-};
-struct mq_queue_settings mq_queue_settings_of(const struct mq_queue *queue);
 int mq_decide_settings_locked(struct mq_shard *shard, struct mq_queue *queue, const struct mq_queue_settings *settings,
                               int64_t now_ms);
 

@@ -1,4 +1,4 @@
-/* How fast and how many at once: a queue's token bucket and its bound on held jobs.
+/* How fast, how many at once, how many in all: a queue's token bucket, its bounds on held jobs and on jobs that wait.
  *
  * The bucket holds `limit` tokens and gains `limit` of them each duration, so over any T ms at most limit * T / duration +
  * limit jobs are given. It is kept in units of a token divided by the duration, which makes the arithmetic exact. The level
@@ -14,6 +14,7 @@ struct mq_limits {
     uint64_t rate;        /* tokens a duration; 0 = no limit */
     uint64_t duration_ms; /* at least 1; valid with a rate */
     uint64_t concurrency; /* jobs held at most; 0 = no limit */
+    uint64_t length;      /* jobs that wait, for whatever, past which pushes are refused; 0 = no limit */
     unsigned __int128 level; /* duration_ms of them make a token; at most rate * duration_ms */
     int64_t level_at_ms;     /* when the level was right */
 };

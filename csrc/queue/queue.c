@@ -95,3 +95,20 @@ void mq_queue_key_drop(struct mq_queue *queue, struct mq_job *job)
     MQ_ASSERT(mq_map_remove(&queue->keys, mq_hash_bytes(key.p, key.n), job));
     job->key_held = false;
 }
+
+struct mq_queue_settings mq_queue_settings_of(const struct mq_queue *queue)
+{
+    return (struct mq_queue_settings){
+        .paused = queue->paused,
+        .rate_limit = queue->limits.rate,
+        .rate_duration_ms = queue->limits.duration_ms,
+        .concurrency = queue->limits.concurrency,
+        .length = queue->limits.length,
+    };
+}
+
+bool mq_queue_settings_equal(const struct mq_queue_settings *a, const struct mq_queue_settings *b)
+{
+    return a->paused == b->paused && a->rate_limit == b->rate_limit && a->rate_duration_ms == b->rate_duration_ms &&
+           a->concurrency == b->concurrency && a->length == b->length;
+}

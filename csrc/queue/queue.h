@@ -53,6 +53,21 @@ static inline mq_slice mq_queue_name_json(const struct mq_queue *queue)
     return mq_slice_of(queue->text + queue->name_n, queue->name_json_n);
 }
 
+/* A queue's settings, always written whole: read, change, write. */
+struct mq_queue_settings {
+    bool paused;
+    uint64_t rate_limit, rate_duration_ms; /* jobs a duration; 0 = no limit */
+    uint64_t concurrency, length;          /* 0 = no limit */
+};
+struct mq_queue_settings mq_queue_settings_of(const struct mq_queue *queue);
+bool mq_queue_settings_equal(const struct mq_queue_settings *a, const struct mq_queue_settings *b);
+
+/* Jobs that have been pushed, or come back, and are not held. */
+static inline uint64_t mq_queue_length(const struct mq_queue *queue)
+{
+    return queue->ready.n + queue->delayed.n + queue->parent_n;
+}
+
 /* The job's queue must be this one. */
 void mq_queue_add_ready(struct mq_queue *queue, struct mq_job *job);
 void mq_queue_add_delayed(struct mq_queue *queue, struct mq_job *job);

@@ -65,7 +65,7 @@ static void put_queue(struct writing *w, const struct mq_queue *queue)
     struct mq_record record = {
         .type = MQ_REC_STATE_QUEUE, .slot = queue->slot->number, .queue = mq_queue_name(queue), .paused = queue->paused,
         .rate_limit = queue->limits.rate, .rate_duration_ms = queue->limits.duration_ms, .concurrency = queue->limits.concurrency,
-        .completed = queue->completed};
+        .length = queue->limits.length, .completed = queue->completed};
     put(w, &record);
 }
 
@@ -192,6 +192,7 @@ static void apply_queue(struct mq_shard *shard, const struct mq_record *record)
     queue->paused = record->paused;
     queue->completed = record->completed;
     queue->limits.concurrency = record->concurrency;
+    queue->limits.length = record->length;
     shard->counts.completed += record->completed;
     if (record->rate_limit) /* the level is volatile: the bucket is full */
         mq_limits_set_rate(&queue->limits, record->rate_limit, record->rate_duration_ms, shard->now_ms);

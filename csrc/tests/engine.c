@@ -204,9 +204,9 @@ static void dump_slot(FILE *out, const struct mq_slot *slot)
         const struct mq_queue *queue = queues[i];
         if (!queue->known)
             continue;
-        if (queue->limits.rate || queue->limits.concurrency)
-            fprintf(out, " limits %" PRIu64 " %" PRIu64 " %" PRIu64 "\n", queue->limits.rate, queue->limits.duration_ms,
-                    queue->limits.concurrency);
+        if (queue->limits.rate || queue->limits.concurrency || queue->limits.length)
+            fprintf(out, " limits %" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu64 "\n", queue->limits.rate, queue->limits.duration_ms,
+                    queue->limits.concurrency, queue->limits.length);
         fprintf(out, " queue %.*s ready %" PRIu64 " delayed %u active %" PRIu64 " dead %" PRIu64 " completed %" PRIu64 "%s\n",
                 (int)queue->name_n, queue->text, (uint64_t)queue->ready.n, queue->delayed.n, queue->active_n, queue->dead_n,
                 queue->completed, queue->paused ? " paused" : "");

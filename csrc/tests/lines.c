@@ -137,7 +137,7 @@ size_t random_line(struct random *random, char out[LINE_MAX_N])
         "PUSH", "PUSH", "PUSH", "PUSH", "PUSHB", "PULL", "PULL", "PULL", "PULL", "PULLB", "PULLB", "ACK", "ACK", "ACK", "ACKB", "FAIL", "FAIL",
         "FAIL", "FAIL", "RELEASE", "RELEASE", "CANCEL", "RETRYDLQ", "RETRYDLQ", "DLQ", "PAUSE", "RESUME", "RESUME", "ISPAUSED", "LISTQUEUES",
         "STATS", "PING", "HELLO", "HEARTBEAT", "PROGRESS", "GETPROGRESS", "GETJOB", "GETRESULT", "PURGEDLQ", "DRAIN", "RATELIMIT",
-        "RATELIMITCLEAR", "RATELIMITCLEAR", "SETCONCURRENCY", "CLEARCONCURRENCY", "CLEARCONCURRENCY", "OBLITERATE", "WAITJOB",
+        "RATELIMITCLEAR", "RATELIMITCLEAR", "SETCONCURRENCY", "CLEARCONCURRENCY", "CLEARCONCURRENCY", "SETQUEUE", "OBLITERATE", "WAITJOB",
         "GETJOBS", "METRICS", "TOPOLOGY", "CRON", "CRON", "CRONRUN", "CRONRUN", "CRONDELETE", "CRONPAUSE", "CRONRESUME", "CRONLIST",
     };
     const char *command = commands[random_below(random, sizeof commands / sizeof *commands)];
@@ -168,6 +168,8 @@ size_t random_line(struct random *random, char out[LINE_MAX_N])
             put_id(&w);
         if (!strcmp(command, "RATELIMIT") || !strcmp(command, "SETCONCURRENCY"))
             put(&w, ",\"limit\":%d", 1 + (int)random_below(random, 5));
+        if (!strcmp(command, "SETQUEUE") && chance(&w, 95))
+            put(&w, ",\"max_length\":%d", chance(&w, 50) ? 0 : 5 + (int)random_below(random, 30));
     }
     if (chance(&w, 10))
         put(&w, ",\"reqId\":\"r%d\"", (int)random_below(random, 100));

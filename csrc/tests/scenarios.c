@@ -66,6 +66,7 @@ const struct scenario scenarios[] = {
     {"ratelimit of a new queue", {NULL}, QUEUE("RATELIMIT", ",\"limit\":5"), false},
     {"ratelimitclear", {QUEUE("RATELIMIT", ",\"limit\":5")}, QUEUE("RATELIMITCLEAR", ""), false},
     {"setconcurrency of a new queue", {NULL}, QUEUE("SETCONCURRENCY", ",\"limit\":5"), false},
+    {"setqueue of a new queue", {NULL}, QUEUE("SETQUEUE", ",\"max_length\":5"), false},
     {"clearconcurrency", {QUEUE("SETCONCURRENCY", ",\"limit\":5")}, QUEUE("CLEARCONCURRENCY", ""), false},
     {"push that depends", {PUSH(""), PUSH("")}, PUSH(",\"depends_on\":[" A "," B "]"), false},
     {"getjob of a dependent", {PUSH(""), PUSH(",\"depends_on\":[" A "]")}, ON("GETJOB", B, ""), false},

@@ -42,6 +42,7 @@ static struct mq_record random_record(struct random *random)
         .rate_limit = random_next(random),
         .rate_duration_ms = random_next(random),
         .concurrency = random_next(random),
+        .length = random_next(random),
         .dropped = random_chance(random, 50),
         .parent = random_next(random),
         .parents = random_text(random),

@@ -103,6 +103,46 @@ TEST(concurrency_limit_counts_jobs_held_already_and_is_freed_by_every_end)
     done();
 }
 
+TEST(a_full_queue_refuses_pushes_and_nothing_else)
+{
+    setup();
+    run_ok(e, "{\"cmd\":\"SETQUEUE\",\"queue\":\"q\",\"max_length\":3}");
+    push(3);
+    run_refused(e, "queue_full", "{\"cmd\":\"PUSH\",\"queue\":\"q\",\"data\":1}");
+    CHECK_INT(pull(3), 3);
+    push(3);
+    later(e, 1800000); /* leases end: six wait now */
+    CHECK_INT(pull(9), 6);
+    later(e, 1800000);
+    run_refused(e, "queue_full", "{\"cmd\":\"PUSH\",\"queue\":\"q\",\"data\":1,\"delay\":1000}");
+    CHECK_INT(pull(4), 4);
+    push(1);
+    run_ok(e, "{\"cmd\":\"SETQUEUE\",\"queue\":\"q\",\"max_length\":0}");
+    push(60);
+    done();
+}
+
+TEST(a_cron_passes_over_its_turn_while_its_queue_is_full)
+{
+    setup();
+    run_ok(e, "{\"cmd\":\"SETQUEUE\",\"queue\":\"q\",\"max_length\":1}");
+    push(1);
+    struct mq_verdict verdict = {.next_run_ms = mq_engine_now(e) + 1000};
+    const char line[] = "{\"cmd\":\"CRON\",\"name\":\"c\",\"queue\":\"q\",\"data\":1,\"schedule\":\"*/1\"}";
+    char *reply;
+    size_t n;
+    CHECK_INT(mq_engine_execute(e, line, sizeof line - 1, &verdict, &reply, &n), 0);
+    mq_reply_free(reply);
+    later(e, 1000);
+    CHECK_INT(mq_engine_fire(e, "c", 1, verdict.next_run_ms, verdict.next_run_ms + 1000, 1), 1);
+    run_refused(e, "queue_full", "{\"cmd\":\"CRONRUN\",\"name\":\"c\"}");
+    CHECK_INT(pull(9), 1);
+    later(e, 1000);
+    CHECK_INT(mq_engine_fire(e, "c", 1, verdict.next_run_ms + 1000, verdict.next_run_ms + 2000, 1), 1);
+    CHECK_INT(pull(9), 1);
+    done();
+}
+
 TEST(limit_of_nothing_is_refused)
 {
     setup();

@@ -39,6 +39,7 @@ static const struct mq_queue_view full_queue = {
     .rate_limit = UINT64_MAX,
     .rate_duration_ms = UINT64_MAX,
     .concurrency = UINT64_MAX,
+    .length = UINT64_MAX,
 };
 static const struct mq_stats_view full_stats = {UINT64_MAX, UINT64_MAX, UINT64_MAX, UINT64_MAX, UINT64_MAX, UINT64_MAX};
 static const struct mq_hello_view full_hello = {"1.2.3", UINT64_MAX, UINT64_MAX, UINT64_MAX, UINT64_MAX, UINT64_MAX, UINT64_MAX};

@@ -80,6 +80,7 @@ void mq_reply_list_queue_page(struct mq_reply *reply, const struct mq_queue_view
         return;
     o = put_queue(put_comma(reply, o), queue);
     o = put_number(PUT(o, ",\"waiting\":"), queue->parents);
+    o = put_limit(PUT(o, ",\"max_length\":"), queue->length);
     o = put_time_or_null(PUT(o, ",\"head_age\":"), queue->head_age_ms);
     o = put_rate(PUT(o, ",\"in\":"), queue->in, queue->recent_s);
     o = put_rate(PUT(o, ",\"out\":"), queue->out, queue->recent_s);

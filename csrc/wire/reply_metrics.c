@@ -77,9 +77,9 @@ void mq_reply_metrics(struct mq_reply *reply, const struct mq_metrics_view *m)
 
 void mq_reply_metrics_queue(struct mq_reply *reply, const struct mq_queue_view *queue)
 {
-    char limits[3][24];
-    uint64_t numbers[3] = {queue->rate_limit, queue->rate_limit ? queue->rate_duration_ms : 0, queue->concurrency};
-    for (unsigned i = 0; i < 3; i++)
+    char limits[4][24];
+    uint64_t numbers[4] = {queue->rate_limit, queue->rate_limit ? queue->rate_duration_ms : 0, queue->concurrency, queue->length};
+    for (unsigned i = 0; i < 4; i++)
         snprintf(limits[i], sizeof limits[i], numbers[i] ? "%" PRIu64 : "null",
                  numbers[i] > MQ_SHOWN_MAX ? MQ_SHOWN_MAX : numbers[i]);
     add(reply, "%s{\"name\":", reply->listed++ ? "," : "");
@@ -91,9 +91,9 @@ void mq_reply_metrics_queue(struct mq_reply *reply, const struct mq_queue_view *
     mq_ring_commit(reply->out, queue->name_json.n);
     add(reply,
         ",\"pending\":%" PRIu64 ",\"processing\":%" PRIu64 ",\"delayed\":%" PRIu64 ",\"waiting\":%" PRIu64 ",\"dlq\":%" PRIu64
-        ",\"completed\":%" PRIu64 ",\"paused\":%s,\"rate_limit\":%s,\"rate_duration\":%s,\"concurrency_limit\":%s}",
+        ",\"completed\":%" PRIu64 ",\"paused\":%s,\"rate_limit\":%s,\"rate_duration\":%s,\"concurrency_limit\":%s,\"max_length\":%s}",
         queue->pending, queue->processing, queue->delayed, queue->parents, queue->dlq, queue->completed,
-        queue->paused ? "true" : "false", limits[0], limits[1], limits[2]);
+        queue->paused ? "true" : "false", limits[0], limits[1], limits[2], limits[3]);
 }
 
 void mq_reply_metrics_end(struct mq_reply *reply)

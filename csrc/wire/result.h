@@ -73,7 +73,7 @@ struct mq_job_view {
 struct mq_queue_view {
     mq_slice name_json;
     uint64_t pending, processing, delayed, parents, dlq, completed;
-    uint64_t rate_limit, rate_duration_ms, concurrency; /* 0 = no limit */
+    uint64_t rate_limit, rate_duration_ms, concurrency, length; /* 0 = no limit */
     int64_t head_age_ms;  /* how long the next job has been ready; -1 = there is none */
     uint64_t in, out;     /* pushed and completed in the last recent_s seconds */
     unsigned recent_s;

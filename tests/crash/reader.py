@@ -55,7 +55,14 @@ TYPES: dict[int, tuple[str, tuple[Field, ...], dict[str, int]]] = {
     10: ("PROGRESS", (*_BASE, ("progress", "B"), _ERROR), {}),
     11: (
         "QUEUE_SET",
-        (("at_ms", "q"), ("queue", "text"), ("rate_limit", "Q"), ("rate_duration_ms", "Q"), ("concurrency", "Q")),
+        (
+            ("at_ms", "q"),
+            ("queue", "text"),
+            ("rate_limit", "Q"),
+            ("rate_duration_ms", "Q"),
+            ("concurrency", "Q"),
+            ("length", "Q"),
+        ),
         {"paused": 8},
     ),
     12: (
@@ -96,6 +103,7 @@ TYPES: dict[int, tuple[str, tuple[Field, ...], dict[str, int]]] = {
             ("rate_duration_ms", "Q"),
             ("concurrency", "Q"),
             ("completed", "Q"),
+            ("length", "Q"),
         ),
         {"paused": 8},
     ),

@@ -155,7 +155,8 @@ def test_settings_of_queues_and_crons(tmp_path: Path) -> None:
         assert engine.fire("c", START + 10_000, START + 20_000, True)
         ask(engine, "CRONDELETE", name="c")
     records = records_of(folder)
-    limits = {"at_ms": START, "queue": b"q", "rate_limit": 5, "rate_duration_ms": 60, "concurrency": 0, "paused": False}
+    limits = {"at_ms": START, "queue": b"q", "rate_limit": 5, "rate_duration_ms": 60, "concurrency": 0, "length": 0}
+    limits["paused"] = False
     assert [record.fields for record in records if record.type == "QUEUE_SET"] == [
         limits,
         limits | {"concurrency": 7},

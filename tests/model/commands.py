@@ -322,7 +322,8 @@ WEIGHTS = {
     "PUSH": 40, "PUSHB": 15, "PULL": 60, "PULLB": 35, "ACK": 35, "ACKB": 12, "FAIL": 60, "RELEASE": 25, "HEARTBEAT": 16,
     "CANCEL": 12, "PROGRESS": 10, "GETPROGRESS": 8, "GETRESULT": 8, "GETJOB": 4, "GETJOBS": 14, "WAITJOB": 8, "DLQ": 6,
     "RETRYDLQ": 18, "PURGEDLQ": 2, "DRAIN": 1, "OBLITERATE": 1, "PAUSE": 4, "RESUME": 25, "ISPAUSED": 3, "RATELIMIT": 8,
-    "RATELIMITCLEAR": 8, "SETCONCURRENCY": 8, "CLEARCONCURRENCY": 8, "METRICS": 5, "PING": 1,
+    "RATELIMITCLEAR": 8, "SETCONCURRENCY": 8, "CLEARCONCURRENCY": 8, "SETQUEUE": 12,
+    "METRICS": 5, "PING": 1,
 }  # fmt: skip
 LIKES: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(("ACK", "ACKB", "FAIL", "RELEASE", "HEARTBEAT", "PROGRESS"), ("active",)),
@@ -344,6 +345,7 @@ VALUES: dict[str, Callable[[random.Random], Any]] = {
     "progress": lambda chance: chance.choice((-3, 0, 1, 50, 99, 100, 101, U64, 10**30, -(10**30))),
     "lease": lambda chance: chance.choice((1, 10, 100, 1000, 1000, 60_000, 60_000, HOUR, HOUR, U64)),
     "count": lambda chance: chance.choice((0, 1, 1, 2, 3, 5, 100, 10_001, U64)),
+    "max_length": lambda chance: chance.choice((0, 0, 0, 1, 2, 5, 20, 1000, U64)),
     "limit": lambda chance: chance.choice((1, 1, 2, 3, 7, 1000, U64)),
     "duration": lambda chance: chance.choice((1, 3, 10, 100, 1000, 7777, HOUR, U64)),
     "state": lambda chance: chance.choice(STATES),

@@ -146,4 +146,5 @@ class Queue:
     paused: bool = False
     bucket: Bucket | None = None
     concurrency: int | None = None
+    max_length: int = 0
     completed: int = 0

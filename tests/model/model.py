@@ -54,6 +54,7 @@ class Model(State):
         return {"ok": True} | answer | echo
 
     def _push(self, queue: str, **options: Any) -> Answer:
+        self._given_up.clear()
         return {"id": self._add(queue, options, self.heard.get("id"))}
 
     def _pushb(self, queue: str, jobs: Any) -> Answer:
@@ -63,6 +64,7 @@ class Model(State):
         ids: list[int] = []
         errors: list[Answer] = []
         keys: set[str | None] = set()
+        self._given_up.clear()
         for index, item in enumerate(jobs):
             try:
                 options = fields(ITEM, item, self.max_job_bytes)
@@ -81,6 +83,9 @@ class Model(State):
                 raise not_found(parent)
         if key is not None and (self._key_is_held(queue, key) or (BATCH_KEEPS_KEYS_OF_DEAD and key in taken)):
             raise Refused("duplicate", f"Duplicate job with key: {key}")
+        settings = self.queues.get(queue)
+        if settings and settings.max_length and self._length(queue) >= settings.max_length:
+            raise Refused("queue_full", "Queue full: as many jobs wait as its max_length allows", retryable=True)
         self._learn_id(queue, heard_id)
         job = Job(
             id=heard_id,
@@ -105,6 +110,7 @@ class Model(State):
         if gone:
             job.state = "waitingparent"
             self._give_up(job, gone)
+            self._given_up.add(job.id)
         elif job.open:
             job.state = "waitingparent"
         else:
@@ -377,11 +383,16 @@ class Model(State):
     def _metrics(self) -> Answer:
         heard = self.heard.get("metrics", {})
         order = [row.get("name") for row in heard.get("queues", [])]
-        rows = {name: row | {"waiting": self.waiting_for_others(name)} for name, row in self.rows().items()}
+        rows = {name: row | self._more(name) for name, row in self.rows().items()}
         totals = {f"total_{name}": self.totals[name] for name in TOTALS}
         queues = [rows.pop(name) for name in order if name in rows] + list(rows.values())
         measured = {name: heard.get(name) for name in MEASURED}
         return {"metrics": totals | {"queues": queues} | measured}
+
+    def _more(self, name: str) -> Answer:
+        """What METRICS says of a queue and LISTQUEUES does not."""
+        length = min(self.queues[name].max_length, SHOWN)
+        return {"waiting": self.waiting_for_others(name), "max_length": length or None}
 
     def _pause(self, queue: str) -> Answer:
         self.queues.setdefault(queue, Queue(queue)).paused = True
@@ -405,6 +416,19 @@ class Model(State):
     def _ratelimitclear(self, queue: str) -> Answer:
         if queue in self.queues:
             self.queues[queue].bucket = None
+        return {}
+
+    def _length(self, queue: str) -> int:
+        """What waits; while a batch is taken, that is also its jobs whose parents were dropped."""
+        return sum(len(self.of(queue, state)) for state in ("waiting", "delayed", "waitingparent")) + len(
+            self._given_up
+        )
+
+    def _setqueue(self, queue: str, max_length: int | None) -> Answer:
+        if max_length:
+            self.queues.setdefault(queue, Queue(queue)).max_length = max_length
+        elif max_length == 0 and queue in self.queues:
+            self.queues[queue].max_length = 0
         return {}
 
     def _setconcurrency(self, queue: str, limit: int) -> Answer:

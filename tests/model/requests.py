@@ -96,6 +96,7 @@ COMMANDS: dict[str, tuple[set[str], set[str]]] = {
     "RATELIMIT": ({"queue", "limit"}, {"duration"}),
     "RATELIMITCLEAR": ({"queue"}, set()),
     "SETCONCURRENCY": ({"queue", "limit"}, set()),
+    "SETQUEUE": ({"queue"}, {"max_length"}),
     "CLEARCONCURRENCY": ({"queue"}, set()),
     "LISTQUEUES": (set(), set()),
     "STATS": (set(), set()),
@@ -109,6 +110,7 @@ DEFAULTS: dict[str, Any] = {
 TEXTS = {"queue": (1, 255), "unique_key": (0, 1024), "token": (0, 1024), "error": (0, 2**20), "message": (0, 2**16)}
 NUMBERS = {
     "delay": 0, "ttl": 0, "timeout": 0, "max_attempts": 0, "backoff": 0, "max_backoff": 0, "count": 0, "preview": 0,
+    "max_length": 0,
     "lease": 1, "limit": 1, "duration": 1,
 }  # fmt: skip
 STATES = ("waiting", "delayed", "waitingparent", "active", "completed", "failed")

@@ -75,6 +75,7 @@ class State:
         self.ended: dict[int, str] = {}  # every id that is gone or kept: "completed" or "dropped"
         self.queues: dict[str, Queue] = {}
         self.last_ids: dict[str, int] = {}  # of each queue, whether it is known or not
+        self._given_up: set[int] = set()  # of the batch that is being taken
         self.given: set[int] = set()
         self.tokens: set[str] = set()
         self.walks: dict[tuple[str, Listing], Walk] = {}

@@ -23,8 +23,8 @@ SETTINGS = re.compile(
 )
 """Environment variables that could be settings of the daemon: a test's daemon must not inherit them."""
 
-WRONG_TOKENS = re.compile(r".* WARNING \d+ wrong tokens, the last from \S+\n")
-"""On stderr, where a test tries some."""
+REFUSED = re.compile(r".* WARNING \d+ (wrong tokens|connections closed: no token came)\b.*\n")
+"""On stderr, where tests try wrong tokens, or none for a long time."""
 
 START_LINE = re.compile(r"mqfast (?P<version>\S+) listening on (?P<where>.+) \((?P<reactors>\d+) reactors?\)\n")
 
@@ -101,7 +101,7 @@ class Daemon:
             assert self._process.stdout is not None
             more = self._process.communicate(timeout=STOP_S)[0]
             status = self._process.returncode
-            errors = WRONG_TOKENS.sub("", self.stderr_text())
+            errors = REFUSED.sub("", self.stderr_text())
         except subprocess.TimeoutExpired:
             self._process.kill()
             raise AssertionError(f"the daemon did not stop within {STOP_S} s of SIGTERM") from None

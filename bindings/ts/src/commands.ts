@@ -339,6 +339,17 @@ export interface ClearconcurrencyRequest {
   reqId?: string | undefined;
 }
 
+/** SETQUEUE: change the settings that are given: pushes past max_length waiting jobs are refused (0: no limit). */
+export interface SetqueueRequest {
+  cmd: "SETQUEUE";
+  /** The queue's name (1 to 255 bytes). */
+  queue: string;
+  /** Jobs that wait, for whatever, at most; 0 = no limit. */
+  maxLength?: number | undefined;
+  /** Echoed in the answer; lets later answers overtake a waiting one (0 to 128 bytes). */
+  reqId?: string | undefined;
+}
+
 /** PAUSE: stop deliveries of a queue; pushes and acks go on. */
 export interface PauseRequest {
   cmd: "PAUSE";
@@ -558,6 +569,7 @@ export interface Requests {
   RATELIMITCLEAR: RatelimitclearRequest;
   SETCONCURRENCY: SetconcurrencyRequest;
   CLEARCONCURRENCY: ClearconcurrencyRequest;
+  SETQUEUE: SetqueueRequest;
   PAUSE: PauseRequest;
   RESUME: ResumeRequest;
   ISPAUSED: IspausedRequest;
@@ -607,6 +619,7 @@ export interface Answers {
   RATELIMITCLEAR: answers.OkAnswer;
   SETCONCURRENCY: answers.OkAnswer;
   CLEARCONCURRENCY: answers.OkAnswer;
+  SETQUEUE: answers.OkAnswer;
   PAUSE: answers.OkAnswer;
   RESUME: answers.OkAnswer;
   ISPAUSED: answers.PausedAnswer;

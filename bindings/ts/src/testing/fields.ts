@@ -52,6 +52,7 @@ export const FIELDS: Readonly<Record<string, Field>> = {
   search: { snake: "search", type: "text", min: 0, max: 255 },
   filter: { snake: "filter", type: "text", min: 1, max: 16 },
   sort: { snake: "sort", type: "text", min: 1, max: 16 },
+  maxLength: { snake: "max_length", type: "u64", min: 0, max: Infinity },
 };
 
 export const COMMAND_FIELDS: Readonly<Record<string, { required: string[]; optional: string[] }>> = {
@@ -81,6 +82,7 @@ export const COMMAND_FIELDS: Readonly<Record<string, { required: string[]; optio
   RATELIMITCLEAR: { required: ["queue"], optional: [] },
   SETCONCURRENCY: { required: ["queue", "limit"], optional: [] },
   CLEARCONCURRENCY: { required: ["queue"], optional: [] },
+  SETQUEUE: { required: ["queue"], optional: ["maxLength"] },
   PAUSE: { required: ["queue"], optional: [] },
   RESUME: { required: ["queue"], optional: [] },
   ISPAUSED: { required: ["queue"], optional: [] },
