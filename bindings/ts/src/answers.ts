@@ -159,6 +159,8 @@ export interface QueueCounts {
 export interface QueueRow extends QueueCounts {
   /** Jobs that wait for others. */
   waiting: number;
+  /** Jobs that may wait in all; null: any number. */
+  max_length: number | null;
   /** How long its next job has been ready, in milliseconds; null without one. */
   head_age: number | null;
   /** Jobs pushed a second, over the last five. */

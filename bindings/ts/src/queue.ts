@@ -295,6 +295,11 @@ export class Queue<Data = any, Result = any> {
     await this.#send({ cmd: "CLEARCONCURRENCY", queue: this.name });
   }
 
+  /** Pushes are refused (QueueFullError, retryable) while `length` jobs wait, for whatever; 0 takes the bound away. */
+  async setMaxLength(length: number): Promise<void> {
+    await this.#send({ cmd: "SETQUEUE", queue: this.name, maxLength: length });
+  }
+
   /** Drops all jobs that wait, delayed ones included; resolves with how many. */
   async drain(): Promise<number> {
     return (await this.#send({ cmd: "DRAIN", queue: this.name })).count;

@@ -53,6 +53,7 @@ const RESENDING: Readonly<Record<CommandName, (fields: Fields) => boolean>> = {
   RATELIMITCLEAR: always,
   SETCONCURRENCY: always,
   CLEARCONCURRENCY: always,
+  SETQUEUE: always,
   PAUSE: always,
   RESUME: always,
   ISPAUSED: always,

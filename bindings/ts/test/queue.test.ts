@@ -277,6 +277,12 @@ describe("a queue", () => {
     assert.deepEqual([counts?.rate_limit, counts?.rate_duration, counts?.concurrency_limit], [100, 2_000, 3]);
     await queue.clearRateLimit();
     await queue.clearConcurrency();
+    await queue.setMaxLength(2);
+    await queue.pushMany([{ to: "a" }, { to: "b" }]);
+    const full = await client.send({ cmd: "PUSHB", queue: queue.name, jobs: [{ data: { to: "c" } }] });
+    assert.equal(full.errors?.[0]?.code, "queue_full");
+    await queue.setMaxLength(0);
+    assert.equal(await queue.drain(), 2);
     assert.deepEqual([(await queue.counts())?.rate_limit, (await queue.counts())?.concurrency_limit], [null, null]);
     await queue.pushMany([{ to: "a" }, { to: "b" }]);
     assert.equal(await queue.drain(), 2);

@@ -181,6 +181,10 @@ const COMMANDS: Record<string, (call: Call) => Members | undefined> = {
   },
   RATELIMITCLEAR: (call) => set(call, { rate: undefined }),
   SETCONCURRENCY: (call) => set(call, { concurrency: numberOf(call, "limit") }),
+  SETQUEUE(call) {
+    const maxLength = call.fields["maxLength"];
+    return typeof maxLength === "number" ? set(call, { maxLength }) : {};
+  },
   CLEARCONCURRENCY: (call) => set(call, { concurrency: undefined }),
   LISTQUEUES(call) {
     if (PAGE_FIELDS.some((name) => call.fields[name] !== undefined)) {

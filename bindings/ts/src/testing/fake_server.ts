@@ -12,7 +12,7 @@ import { FakeTransport } from "./fake_transport.js";
 
 const MAX_LOSSES = 10;
 const DEFAULT_LEASE = 1_800_000;
-const NEW_QUEUE = { isPaused: false, rate: undefined, concurrency: undefined };
+const NEW_QUEUE = { isPaused: false, rate: undefined, concurrency: undefined, maxLength: 0 };
 
 export interface FakeServerOptions {
   /** The time at the start, in milliseconds since the Unix epoch; default 2026-01-01. */
@@ -32,6 +32,8 @@ export interface FakeQueueSettings {
   isPaused: boolean;
   rate: { limit: number; duration: number } | undefined;
   concurrency: number | undefined;
+  /** 0 is no bound. */
+  maxLength: number;
 }
 
 /** A daemon in memory. Give its clients to queues and workers: `new Queue("emails", { client: server.client() })`. */
@@ -106,7 +108,7 @@ export class FakeServer {
     return job.state === "waitingparent" ? { ...shown, waits_for: waitsFor } : shown;
   }
 
-  /** Adds a job. Throws FakeRefusal for a key in use or an unknown dependency. */
+  /** Adds a job. Throws FakeRefusal for a key in use, an unknown dependency, or a full queue. */
   push(queue: string, item: PushItem): number {
     const job = new FakeJob(this.#nextId, queue, item, this.#now);
     const key = job.row.unique_key;
@@ -122,6 +124,10 @@ export class FakeServer {
       if (this.jobs.get(id)?.state === "completed") {
         job.waitsFor.delete(id);
       }
+    }
+    const maxLength = this.queues.get(queue)?.maxLength ?? 0;
+    if (maxLength > 0 && this.jobsOf(queue, "waiting", "delayed", "waitingparent").length >= maxLength) {
+      throw new FakeRefusal("queue_full", "Queue full: as many jobs wait as its max_length allows");
     }
     this.#nextId += 1;
     this.settingsOf(queue);
