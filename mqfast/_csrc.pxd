@@ -7,9 +7,15 @@ cdef extern from "mqfast.h" nogil:
     ctypedef struct mq_engine
     ctypedef struct mq_net
 
+    struct mq_grant:
+        const char *token
+        unsigned roles
+        const char *const *queues
+        size_t queue_n
+
     struct mq_config:
-        const char *const *auth_tokens
-        size_t auth_token_n
+        const mq_grant *grants
+        size_t grant_n
         size_t max_line
         size_t max_job_bytes
         size_t max_output
@@ -42,6 +48,10 @@ cdef extern from "mqfast.h" nogil:
 
     int mq_engine_execute(mq_engine *engine, const char *line, size_t line_n, const mq_verdict *verdict, char **reply,
                           size_t *reply_n)
+    int mq_engine_execute_as(mq_engine *engine, const char *token, size_t token_n, const char *line, size_t line_n,
+                             const mq_verdict *verdict, char **reply, size_t *reply_n)
+    int mq_engine_may(mq_engine *engine, const char *token, size_t token_n, const char *command)
+    int mq_engine_set_grants(mq_engine *engine, const mq_grant *grants, size_t grant_n)
     void mq_reply_free(char *reply)
     void mq_engine_set_time(mq_engine *engine, int64_t now_ms)
     int64_t mq_engine_tick(mq_engine *engine)

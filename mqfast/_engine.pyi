@@ -25,7 +25,8 @@ CRON: int
 class Engine:
     """The queues and their jobs. Safe for any number of threads.
 
-    auth_tokens: if any, a connection must AUTH with one of them first.
+    grants: tokens, each with its roles (mqfast.tokens.ROLES, summed) and patterns of queues (none: all); if any, a
+        connection must AUTH with one of them first.
     max_line: longest request line.
     max_job_bytes: longest data or result of a job, as JSON text.
     max_output: unsent answers of a connection past which its commands are not read.
@@ -56,7 +57,7 @@ class Engine:
     def __init__(
         self,
         *,
-        auth_tokens: Sequence[str] = (),
+        grants: Sequence[tuple[str, int, Sequence[str]]] = (),
         max_line: int = 16777216,
         max_job_bytes: int = 1048576,
         max_output: int = 8388608,
@@ -77,12 +78,21 @@ class Engine:
         folder: str | None = None,
         fsync: str = "always",
     ) -> None: ...
-    def execute(self, line: bytes) -> bytes:
+    def execute(self, line: bytes, token: bytes | None = None) -> bytes:
         """One request line in, its one answer line out, both without the newline; the same commands as on a socket.
 
         Never waits: a pull that would be parked answers as if its timeout were 0. What is wrong with the request is
-        an answer with ``"ok":false``, never an exception. Raises ValueError after close().
+        an answer with ``"ok":false``, never an exception. token: of whoever asks; None: it is the daemon itself. Raises
+        ValueError after close().
         """
+
+    def may(self, token: bytes, command: str) -> int:
+        """Whether the token opens this command for all queues: 0, or the number of ``auth_failed`` (it is wrong) or
+        ``forbidden``, negated. A command that needs no token, as PING, asks only whether the token is right."""
+
+    def set_grants(self, grants: Sequence[tuple[str, int, Sequence[str]]]) -> None:
+        """Other tokens from now on. Connections whose token is not among them are told so and closed; the others go on
+        with what it opens now."""
 
     def set_time(self, now_ms: int) -> None:
         """Move the clock and wake the reactors, so that what is due happens. Raises ValueError unless the engine was

@@ -32,13 +32,48 @@ SNAPSHOT = MQ_WORK_SNAPSHOT
 REPORT = MQ_WORK_REPORT
 
 
+cdef class Grants:
+    """Grants in the form that C takes, for as long as this lives."""
+
+    cdef mq_grant *rows
+    cdef const char **queues
+    cdef size_t n
+    cdef list kept
+
+    def __cinit__(self, grants):
+        cdef list given = [(token.encode(), int(roles), [queue.encode() for queue in queues])
+                           for token, roles, queues in grants]
+        cdef size_t i, at = 0
+        self.kept = given
+        self.n = len(given)
+        self.rows = <mq_grant *> malloc((self.n + 1) * sizeof(mq_grant))
+        self.queues = <const char **> malloc((sum([len(row[2]) for row in given]) + 1) * sizeof(char *))
+        if self.rows == NULL or self.queues == NULL:
+            raise MemoryError
+        for i in range(self.n):
+            token, roles, queues = given[i]
+            if not token or b"\0" in token or any([b"\0" in queue for queue in queues]):
+                raise ValueError("a token must not be empty, and neither it nor a queue may contain a NUL character")
+            self.rows[i].token = <bytes> token
+            self.rows[i].roles = between("roles", roles, 1, 15)
+            self.rows[i].queues = &self.queues[at]
+            self.rows[i].queue_n = len(queues)
+            for queue in queues:
+                self.queues[at] = <bytes> queue
+                at += 1
+
+    def __dealloc__(self):
+        free(self.rows)
+        free(self.queues)
+
+
 cdef class Engine:
     cdef mq_engine *c
     cdef bint manual
     cdef object judge
     cdef int users  # Reactors not yet closed
 
-    def __cinit__(self, *, auth_tokens=(), max_line=16 << 20, max_job_bytes=1 << 20, max_output=8 << 20,
+    def __cinit__(self, *, grants=(), max_line=16 << 20, max_job_bytes=1 << 20, max_output=8 << 20,
                   max_deliveries=10, lease_ms=1_800_000, max_memory=0, result_ttl_ms=3_600_000,
                   result_max=100_000, max_connections=0, max_connections_per_address=0, max_batch=100_000,
                   max_parked=10_000, max_subscribers=10_000, auth_timeout_ms=10_000, line_timeout_ms=60_000,
@@ -46,9 +81,7 @@ cdef class Engine:
         cdef mq_config config
         cdef char why[1024]
         cdef bytes path = b"" if folder is None else os.fsencode(folder)
-        cdef list tokens = [token.encode() for token in auth_tokens]
-        cdef const char **pointers = NULL
-        cdef Py_ssize_t i
+        cdef Grants access = Grants(grants)
         self.judge = judge
         mq_config_init(&config)
         config.max_line = between("max_line", max_line, 64, 1 << 30)
@@ -73,22 +106,12 @@ cdef class Engine:
         if manual_time_ms is not None:
             config.manual_time_ms = between("manual_time_ms", manual_time_ms, 0, INT64_MAX)
             self.manual = True
-        pointers = <const char **> malloc((len(tokens) + 1) * sizeof(char *))
-        if pointers == NULL:
-            raise MemoryError
-        try:
-            for i in range(len(tokens)):
-                if b"\0" in tokens[i]:
-                    raise ValueError("a token must not contain a NUL character")
-                pointers[i] = tokens[i]
-            config.auth_tokens = pointers
-            config.auth_token_n = len(tokens)
-            if folder is not None:
-                config.folder = path
-            with nogil:
-                self.c = mq_engine_create(&config, why, sizeof(why))
-        finally:
-            free(pointers)
+        config.grants = access.rows
+        config.grant_n = access.n
+        if folder is not None:
+            config.folder = path
+        with nogil:
+            self.c = mq_engine_create(&config, why, sizeof(why))
         if self.c == NULL:
             raise EngineError((<bytes> why).decode("utf-8", "replace"))
 
@@ -100,32 +123,52 @@ cdef class Engine:
             raise ValueError("the engine is closed")
         return self.c
 
-    def execute(self, bytes line not None):
+    def execute(self, bytes line not None, bytes token=None):
         cdef mq_verdict verdict
-        asked, answer = self.run(line, NULL)
+        asked, answer = self.run(line, token, NULL)
         if not asked:
             return answer
         next_run, why = self.work_out(json.loads(answer))
         verdict.next_run_ms = next_run
         verdict.why = why
         verdict.why_n = len(why)
-        return self.run(line, &verdict)[1]
+        return self.run(line, token, &verdict)[1]
 
-    cdef tuple run(self, bytes line, const mq_verdict *verdict):
+    cdef tuple run(self, bytes line, bytes token, const mq_verdict *verdict):
         """Whether a schedule must be worked out first, and the answer or the question."""
         cdef mq_engine *c = self.opened()
         cdef const char *text = line
-        cdef size_t n = len(line), reply_n = 0
+        cdef const char *secret = NULL
+        cdef size_t n = len(line), reply_n = 0, secret_n = 0
         cdef char *reply = NULL
         cdef int status
+        if token is not None:
+            secret = token
+            secret_n = len(token)
         with nogil:
-            status = mq_engine_execute(c, text, n, verdict, &reply, &reply_n)
+            if secret == NULL:
+                status = mq_engine_execute(c, text, n, verdict, &reply, &reply_n)
+            else:
+                status = mq_engine_execute_as(c, secret, secret_n, text, n, verdict, &reply, &reply_n)
         if status < 0:
             raise MemoryError
         try:
             return status == 1, reply[:reply_n]
         finally:
             mq_reply_free(reply)
+
+    def may(self, bytes token not None, str command not None):
+        cdef bytes name = command.encode()
+        return mq_engine_may(self.opened(), token, len(token), name)
+
+    def set_grants(self, grants):
+        cdef Grants access = Grants(grants)
+        cdef mq_engine *c = self.opened()
+        cdef int status
+        with nogil:
+            status = mq_engine_set_grants(c, access.rows, access.n)
+        if status < 0:
+            raise MemoryError
 
     def work_out(self, question):
         """The time a question asks for, or -1 and what is wrong, as the C side takes them."""

@@ -29,7 +29,7 @@ class Command:
     """A command: the names of its fields, what its answer is, where REST offers it ("" = nowhere)."""
 
     name: str
-    plane: str  # open (no token needed), jobs, admin
+    plane: str  # what a token must open: open (none needed), produce, work, job, read, admin
     required: tuple[str, ...]
     optional: tuple[str, ...]
     result: str

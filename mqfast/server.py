@@ -16,7 +16,7 @@ import time
 from collections.abc import Callable, Collection, Iterator
 from typing import TYPE_CHECKING
 
-from mqfast import __version__
+from mqfast import __version__, tokens
 from mqfast._engine import Engine, EngineError, Reactors
 from mqfast.control.cron import Cron, first_run
 from mqfast.control.dependencies import Dependencies
@@ -24,7 +24,7 @@ from mqfast.control.keeper import Keeper
 from mqfast.control.reports import Reports
 from mqfast.control.ticker import Loop, Tickers
 from mqfast.control.timeouts import Timeouts
-from mqfast.errors import ServerError
+from mqfast.errors import ServerError, SettingsError
 from mqfast.settings import Settings
 from mqfast.sockets import Listeners
 
@@ -35,6 +35,7 @@ GRACE_SECONDS = 1.5  # the engine promises 1; then the reactors are told again, 
 HTTP_SECONDS = 0.3  # for requests over HTTP to end, before the reactors are told
 FORCE_SECONDS = 0.15  # from there to leaving without them
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
+RELOAD_SIGNAL = signal.SIGHUP
 
 _THREAD_ENDED = 0  # the byte that a thread sends; a signal's byte is its number
 _log = logging.getLogger("mqfast")
@@ -66,7 +67,7 @@ def serve(settings: Settings, announce: Callable[[str], None]) -> None:
             threads.start()
             plural = "" if settings.reactors == 1 else "s"
             announce(f"mqfast {__version__} listening on {listeners} ({settings.reactors} reactor{plural})")
-            _wait_for_stop(wakeups)
+            _wait_for_stop(wakeups, lambda: _reload(settings, engine))
         finally:
             if not _stop(threads, wakeups):
                 threads.log_failures()
@@ -75,9 +76,33 @@ def serve(settings: Settings, announce: Callable[[str], None]) -> None:
         threads.check()
 
 
+def _grants(settings: Settings) -> list[tokens.Grant]:
+    """Raises SettingsError."""
+    path = settings.tokens_file
+    found = tokens.grants(settings.auth_tokens, path)
+    if path is not None and tokens.is_open_to_others(path):
+        _log.warning("others may read or write the tokens file %s: chmod 600 it", path)
+    return found
+
+
+def _reload(settings: Settings, engine: Engine) -> None:
+    """SIGHUP: the tokens file counts as it is now. What is wrong with it is logged, and nothing has changed then."""
+    if settings.tokens_file is None:
+        _log.warning("SIGHUP: there is nothing to read again (TOKENS_FILE is off)")
+        return
+    try:
+        found = _grants(settings)
+    except SettingsError as error:
+        for line in error.lines:
+            _log.error("SIGHUP: %s; the tokens stay as they were", line)
+        return
+    engine.set_grants(found)
+    _log.warning("SIGHUP: %d tokens are valid now", len(found))
+
+
 def _engine(settings: Settings) -> Engine:
     return Engine(
-        auth_tokens=settings.auth_tokens,
+        grants=_grants(settings),
         max_line=settings.max_line,
         max_job_bytes=settings.max_job_bytes,
         max_output=settings.max_output,
@@ -146,12 +171,14 @@ class _Wakeups:
 
 @contextlib.contextmanager
 def _stop_signals() -> Iterator[_Wakeups]:
-    """Stop signals become bytes. They stay caught afterwards: one that comes as the process exits changes nothing."""
+    """Stop signals and SIGHUP become bytes. They stay caught afterwards: one that comes as the process exits changes
+    nothing."""
     wakeups = _Wakeups()
     previous_fd = signal.set_wakeup_fd(wakeups.sender.fileno(), warn_on_full_buffer=False)
-    for number in STOP_SIGNALS:
+    caught = (*STOP_SIGNALS, RELOAD_SIGNAL)
+    for number in caught:
         signal.signal(number, lambda *_: None)
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, STOP_SIGNALS)  # whatever the parent process left blocked
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, caught)  # whatever the parent process left blocked
     try:
         yield wakeups
     finally:
@@ -159,12 +186,14 @@ def _stop_signals() -> Iterator[_Wakeups]:
         wakeups.close()
 
 
-def _wait_for_stop(wakeups: _Wakeups) -> None:
+def _wait_for_stop(wakeups: _Wakeups, reload: Callable[[], None]) -> None:
     """Return when a stop signal has come or a thread has ended. Other signals that wake it are waited through."""
     while (byte := wakeups.wait(None)) != _THREAD_ENDED:
         if byte in STOP_SIGNALS:
             _log.info("stopping on %s", signal.Signals(byte).name)
             return
+        if byte == RELOAD_SIGNAL:
+            reload()
 
 
 # The reactors' threads and the control loops'

@@ -158,6 +158,13 @@ def _parse_path(value: object) -> str | None:
     return path
 
 
+def _parse_file(value: object) -> str | None:
+    path = _parse_path(value)
+    if path == "1":
+        raise ValueError(value)
+    return path
+
+
 def _parse_unix_socket(value: object) -> str | None:
     path = _parse_path(value)
     if path == "1":
@@ -205,6 +212,7 @@ _UNIX_SOCKET = Kind(
 _NAMES = Kind("NAMES", "one or more host names, with commas between", _parse_tokens, ",".join)
 _ORIGINS = Kind("ORIGINS", "one or more origins such as https://app.example.org, or *", _parse_origins, ",".join)
 _MODE = Kind("MODE", "an octal file mode as text, such as 0660", _parse_mode, lambda mode: f"{mode:04o}")
+_TOKENS_FILE = Kind("FILE", "a file, or 0 for off", _parse_file, lambda path: path or "off")
 _PORT = _number(0, 65535, "PORT")
 
 
@@ -260,6 +268,12 @@ class Settings:
         "machine can read a flag: better the environment or the file",
         shown_default="none",
         secret=True,
+    )
+    tokens_file: str | None = _row(
+        "TOKENS_FILE",
+        _TOKENS_FILE,
+        None,
+        "TOML file with tokens that have roles and perhaps only some queues; read again on SIGHUP",
     )
     reactors: int = _row(
         "REACTORS",

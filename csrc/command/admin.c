@@ -86,35 +86,6 @@ enum mq_outcome mq_do_ispaused(struct mq_call *call)
     return MQ_ANSWERED;
 }
 
-/* Takes as long whatever the guess: over the whole of the longer text, without a branch on its bytes. */
-static bool same_secret(mq_slice guess, const char *secret)
-{
-    size_t n = strlen(secret);
-    unsigned char different = (unsigned char)(guess.n != n);
-    for (size_t i = 0; i < guess.n; i++)
-        different |= (unsigned char)((unsigned char)guess.p[i] ^ (unsigned char)(n ? secret[i % n] : 0));
-    return !different;
-}
-
-enum mq_outcome mq_do_auth(struct mq_call *call)
-{
-    const struct mq_engine *engine = call->engine;
-    struct mq_session *session = call->session;
-    if (engine->config.auth_token_n && session->may_try && !session->may_try(session))
-        return mq_refuse(call, MQ_E_RATE_LIMITED, "Rate limited: too many wrong tokens came from your address; wait a minute");
-    bool right = engine->config.auth_token_n == 0;
-    for (size_t i = 0; i < engine->config.auth_token_n; i++)
-        right |= same_secret(call->request->text[MQ_F_TOKEN], engine->tokens[i]);
-    if (!right) {
-        if (session->wrong)
-            session->wrong(session);
-        return mq_refuse(call, MQ_E_AUTH_FAILED, NULL);
-    }
-    session->authenticated = true;
-    mq_reply_ok(call->reply);
-    return MQ_ANSWERED;
-}
-
 enum mq_outcome mq_do_topology(struct mq_call *call)
 {
     mq_reply_topology(call->reply, MQ_SLOTS, MQ_SHARDS);

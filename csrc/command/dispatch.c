@@ -12,20 +12,18 @@
 
 #define DEPENDENCIES_SLICE 64u /* dependents told by whoever ended what they waited for */
 
-enum plane { plane_open, plane_jobs, plane_admin };
-
 #define NAME_MAX_N 16u
 
 struct command {
     char name[NAME_MAX_N + 1];
     enum mq_outcome (*handler)(struct mq_call *call);
     uint64_t required, optional;
-    enum plane plane;
+    enum mq_plane plane;
 };
 
 static const struct command commands[] = {
 #define MQ_COMMAND(name, handler, plane, required, optional, result, method, path, doc)                                 \
-    {name, mq_do_##handler, required, optional, plane_##plane},
+    {name, mq_do_##handler, required, optional, MQ_PLANE_##plane},
 #include "commands.def"
 #undef MQ_COMMAND
 };
@@ -61,6 +59,12 @@ static const struct command *find_command(const struct mq_tables *tables, mq_sli
             return command;
     }
     return NULL;
+}
+
+int mq_command_plane(const struct mq_engine *engine, mq_slice name)
+{
+    const struct command *command = find_command(engine->tables, name);
+    return command ? (int)command->plane : -1;
 }
 
 static struct mq_log *open_log(const struct mq_config *config, char *why, size_t why_n)
@@ -143,14 +147,17 @@ static enum mq_outcome run(struct mq_call *call, mq_slice line)
         return mq_refuse_request(call, error);
     struct mq_shape *shape = call->request->shape;
     const struct command *command = shape && shape->command ? shape->command : command_of(call, &error);
-    if (MQ_UNLIKELY(!call->session->authenticated && (!command || command->plane != plane_open)))
-        return mq_refuse(call, MQ_E_AUTH_REQUIRED, NULL);
     if (MQ_UNLIKELY(!command))
-        return mq_refuse_request(call, error);
+        return mq_session_is_unknown(call->session) ? mq_refuse(call, MQ_E_AUTH_REQUIRED, NULL) : mq_refuse_request(call, error);
+    if (MQ_UNLIKELY(!(call->session->planes >> command->plane & 1)))
+        return mq_refuse(call, mq_session_is_unknown(call->session) ? MQ_E_AUTH_REQUIRED : MQ_E_FORBIDDEN, NULL);
     if (shape)
         shape->command = command;
     if (MQ_UNLIKELY((error = mq_request_bind(call->request, command->required, command->optional)) < 0))
         return mq_refuse_request(call, error);
+    const struct mq_right *right = call->session->right;
+    if (MQ_UNLIKELY(right && right->queue_n) && command->plane != MQ_PLANE_open && !mq_call_is_covered(call))
+        return mq_refuse(call, MQ_E_FORBIDDEN, NULL);
     return command->handler(call);
 }
 
@@ -292,11 +299,10 @@ static void write_question(const struct mq_call *call, struct mq_reply *answer)
     mq_ring_commit(answer->out, (size_t)(o - start));
 }
 
-int mq_engine_execute(struct mq_engine *engine, const char *line, size_t line_n, const struct mq_verdict *verdict, char **reply,
-                      size_t *reply_n)
+static int execute(struct mq_engine *engine, struct mq_session session, const char *line, size_t line_n,
+                   const struct mq_verdict *verdict, char **reply, size_t *reply_n)
 {
     const struct mq_tables *tables = engine->tables;
-    struct mq_session session = {.authenticated = true};
     struct mq_ring in, out;
     struct mq_reply answer;
     mq_ring_init(&in);
@@ -337,6 +343,25 @@ done:
     mq_free(request);
     mq_ring_close(&in);
     mq_ring_close(&out);
+    return status;
+}
+
+int mq_engine_execute(struct mq_engine *engine, const char *line, size_t line_n, const struct mq_verdict *verdict, char **reply,
+                      size_t *reply_n)
+{
+    struct mq_session session = {0};
+    mq_session_trust(&session);
+    return execute(engine, session, line, line_n, verdict, reply, reply_n);
+}
+
+int mq_engine_execute_as(struct mq_engine *engine, const char *token, size_t token_n, const char *line, size_t line_n,
+                         const struct mq_verdict *verdict, char **reply, size_t *reply_n)
+{
+    struct mq_session session = {0};
+    mq_session_begin(&session, engine);
+    mq_session_give_token(&session, engine, mq_slice_of(token, token_n)); /* a wrong one opens nothing */
+    int status = execute(engine, session, line, line_n, verdict, reply, reply_n);
+    mq_session_end(&session);
     return status;
 }
 

@@ -22,7 +22,9 @@ struct mq_subscription {
 
 /* Who sends commands: a connection, or a trusted caller in the process. */
 struct mq_session {
-    bool authenticated;
+    uint32_t planes;            /* bit n: it may do commands of enum mq_plane n; `open` always */
+    struct mq_access *access;   /* where its token was found; NULL: it has given none */
+    const struct mq_right *right; /* its token, in there */
     /* What its pulls without a lease are held by; made on first use. NULL: no memory. NULL function: pulls are by lease. */
     struct mq_holder *(*holder)(struct mq_session *session);
     /* A waiter for a pull that must wait, filled in but for its queue, or (pull NULL) for a WAITJOB, but for its job; it gives
@@ -63,6 +65,18 @@ struct mq_tables {
     struct mq_names fields;
     uint8_t commands[64]; /* row + 1 by hash of the name; 0 = free */
 };
+
+/* Not even a token has been given, where one is needed. */
+static inline bool mq_session_is_unknown(const struct mq_session *session) { return session->planes == 1u << MQ_PLANE_open; }
+/* May do all: inside of the process, or where nobody needs a token. */
+static inline void mq_session_trust(struct mq_session *session) { session->planes = MQ_PLANES_ALL; }
+/* What a new session may do without a token. */
+void mq_session_begin(struct mq_session *session, struct mq_engine *engine);
+/* Tries a token: true if it is right, and the session may do from now on what it opens. */
+bool mq_session_give_token(struct mq_session *session, struct mq_engine *engine, mq_slice token);
+/* The engine has other tokens now. False: the session's is not among them. */
+bool mq_session_renew(struct mq_session *session, struct mq_engine *engine);
+void mq_session_end(struct mq_session *session);
 
 /* One line (followed by a newline and slack). The reply must have been initialised. PARKED: nothing was written, the waiter
  * answers later. */

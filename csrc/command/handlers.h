@@ -62,6 +62,10 @@ void mq_call_list_queues(struct mq_call *call, uint64_t limit, void row(struct m
 
 /* May this call wait? 0, or an error with its text. */
 int mq_call_may_park(struct mq_call *call);
+/* Is the session's token, which is for some queues only, for all that the call is about? */
+bool mq_call_is_covered(struct mq_call *call);
+/* The plane of the command of this name, in any case; -1: there is none. */
+int mq_command_plane(const struct mq_engine *engine, mq_slice name);
 
 /* The answer of a WAITJOB, and that of one whose wait is over. */
 void mq_tell_ending(struct mq_reply *reply, const struct mq_ending *ending, uint64_t id);

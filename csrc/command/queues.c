@@ -3,6 +3,7 @@
  * A page costs a look at every queue struct, never at a job: what does not belong on it is passed over at once.
  */
 #include "base/check.h"
+#include "base/glob.h"
 #include "base/mem.h"
 #include "command/handlers.h"
 
@@ -108,35 +109,10 @@ struct page {
     bool no_memory;
 };
 
-static char lower(char c) { return c >= 'A' && c <= 'Z' ? (char)(c + 32) : c; }
-
-/* Does the text fit the pattern, `*` for any bytes? Letters of either case. Linear but for the last star's retries. */
-static bool fits(mq_slice text, mq_slice pattern)
-{
-    size_t t = 0, p = 0, star = SIZE_MAX, from = 0;
-    while (t < text.n) {
-        if (p < pattern.n && pattern.p[p] == '*') {
-            star = p++;
-            from = t;
-        } else if (p < pattern.n && lower(pattern.p[p]) == lower(text.p[t])) {
-            p++;
-            t++;
-        } else if (star != SIZE_MAX) {
-            p = star + 1;
-            t = ++from;
-        } else {
-            return false;
-        }
-    }
-    while (p < pattern.n && pattern.p[p] == '*')
-        p++;
-    return p == pattern.n;
-}
-
 static bool matches(const struct page *page, const struct mq_queue *queue)
 {
     int64_t now_ms = page->call->now_ms;
-    if (page->search.n && !fits(mq_queue_name(queue), page->search))
+    if (page->search.n && !mq_glob(mq_queue_name(queue), page->search, true))
         return false;
     switch ((enum filter)page->filter) {
     case PAUSED:

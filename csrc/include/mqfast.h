@@ -15,12 +15,26 @@
 extern "C" {
 #endif
 
+/* What a token opens: any of these. */
+enum mq_role {
+    MQ_ROLE_PRODUCER = 1, /* pushes and cancels jobs, looks at them by id */
+    MQ_ROLE_WORKER = 2,   /* pulls and ends jobs, looks at them by id */
+    MQ_ROLE_READER = 4,   /* looks at everything, changes nothing */
+    MQ_ROLE_ADMIN = 8,    /* everything */
+};
+struct mq_grant {
+    const char *token;         /* NUL-terminated, not empty */
+    unsigned roles;            /* enum mq_role, or-ed */
+    const char *const *queues; /* names, `*` for any bytes; queue_n of them, none = all queues and what is of none */
+    size_t queue_n;
+};
+
 typedef struct mq_engine mq_engine;
 typedef struct mq_net mq_net;
 
 struct mq_config {
-    const char *const *auth_tokens; /* auth_token_n NUL-terminated strings, copied; none = no authentication */
-    size_t auth_token_n;
+    const struct mq_grant *grants; /* grant_n tokens, copied; none = nobody needs one */
+    size_t grant_n;
     size_t max_line;         /* bytes of a request line without its newline */
     size_t max_job_bytes;    /* bytes of JSON text of a job's data */
     size_t max_output;       /* bytes a connection may leave unsent before its commands wait */
@@ -72,6 +86,14 @@ struct mq_verdict {
 int mq_engine_execute(mq_engine *engine, const char *line, size_t line_n, const struct mq_verdict *verdict, char **reply,
                       size_t *reply_n);
 void mq_reply_free(char *reply);
+/* The same for whoever has this token: auth_required for a wrong one, forbidden for what it does not open. */
+int mq_engine_execute_as(mq_engine *engine, const char *token, size_t token_n, const char *line, size_t line_n,
+                         const struct mq_verdict *verdict, char **reply, size_t *reply_n);
+/* Does the token open this command for all queues (an open one: is it right)? 0, MQ_E_AUTH_FAILED, or MQ_E_FORBIDDEN; for an unknown command too. */
+int mq_engine_may(mq_engine *engine, const char *token, size_t token_n, const char *command);
+/* Other tokens from now on (copied). Connections whose token is not among them are told so and closed; the others go on with what
+ * it opens now. 0, or -ENOMEM and nothing has changed. Any thread. */
+int mq_engine_set_grants(mq_engine *engine, const struct mq_grant *grants, size_t grant_n);
 
 /* Manual time only: moves it forward and wakes the reactors. */
 void mq_engine_set_time(mq_engine *engine, int64_t now_ms);

@@ -106,7 +106,7 @@ void mq_conn_run(struct mq_conn *conn, mq_slice line, const struct mq_verdict *v
 static size_t longest_line(const struct mq_conn *conn)
 {
     size_t most = conn->reactor->engine->config.max_line;
-    return conn->session.authenticated || most < UNKNOWN_LINE_MAX ? most : UNKNOWN_LINE_MAX;
+    return !mq_session_is_unknown(&conn->session) || most < UNKNOWN_LINE_MAX ? most : UNKNOWN_LINE_MAX;
 }
 
 /* No newline in the ring: is the line too long already, or will it never end? */
@@ -335,6 +335,10 @@ static void arrive(struct mq_letter *letter)
     struct epoll_event event = {.events = EPOLLIN | EPOLLRDHUP, .data.ptr = &conn->source};
     conn->watched = event.events;
     conn->since_ms = reactor->now_ms;
+    if (conn->inside)
+        mq_session_trust(&conn->session);
+    else
+        mq_session_begin(&conn->session, reactor->engine); /* here: other tokens may have come while it was on its way */
     mq_mutex_lock(&reactor->watch);
     mq_list_append(&reactor->conns, &conn->node);
     mq_mutex_unlock(&reactor->watch);
@@ -360,7 +364,6 @@ int mq_conn_hand_over(struct mq_reactor *to, struct mq_reactor *from, int fd, ui
     conn->deadline_index = MQ_HEAP_NONE;
     conn->session.may_try = session_may_try;
     conn->session.wrong = session_wrong;
-    conn->session.authenticated = inside || to->engine->config.auth_token_n == 0;
     mq_parked_session_init(&conn->session);
     mq_subscriber_session_init(&conn->session);
     mq_list_init(&conn->node);
@@ -386,6 +389,7 @@ void mq_conn_finish(struct mq_conn *conn)
     mq_list_remove(&conn->node);
     mq_mutex_unlock(&reactor->watch);
     mq_free(holder);
+    mq_session_end(&conn->session);
     if (!conn->inside)
         mq_guard_leave(reactor->net, conn->address);
     mq_list_remove(&conn->dirty);

@@ -35,7 +35,7 @@ void mq_deadline_of_line(struct mq_conn *conn)
 void mq_deadline_of_token(struct mq_conn *conn)
 {
     uint64_t limit = conn->reactor->engine->config.auth_timeout_ms;
-    if (limit && !conn->session.authenticated)
+    if (limit && mq_session_is_unknown(&conn->session))
         watch_clock(conn, mq_time_add(conn->since_ms, limit));
 }
 
@@ -47,7 +47,7 @@ void mq_deadline_look(struct mq_conn *conn)
     mq_heap_remove(&conn->reactor->deadlines, conn->deadline_index);
     if (conn->eof)
         return;
-    if (!conn->session.authenticated && config->auth_timeout_ms) {
+    if (mq_session_is_unknown(&conn->session) && config->auth_timeout_ms) {
         next = mq_time_add(conn->since_ms, config->auth_timeout_ms);
         if (next <= reactor->now_ms) {
             mq_guard_note(reactor->net, MQ_TROUBLE_TOKEN_LATE, conn->fd);

@@ -134,6 +134,19 @@ static void settle_all(struct mq_reactor *reactor)
         mq_conn_settle(mq_list_entry(node, struct mq_conn, dirty));
 }
 
+/* Other tokens count now. */
+static void renew_sessions(struct mq_reactor *reactor, uint64_t number)
+{
+    struct mq_list *node = reactor->conns.next;
+    reactor->access_seen = number;
+    while (node != &reactor->conns) {
+        struct mq_conn *conn = mq_list_entry(node, struct mq_conn, node);
+        node = node->next;
+        if (!conn->inside && !conn->closed && !mq_session_renew(&conn->session, reactor->engine))
+            mq_conn_end_with(conn, MQ_E_AUTH_REQUIRED, "Authentication required: the token is not valid any more");
+    }
+}
+
 static void free_finished(struct mq_reactor *reactor)
 {
     struct mq_list *node;
@@ -205,6 +218,9 @@ static int turn(struct mq_reactor *reactor, struct epoll_event *events)
         struct mq_source *source = events[i].data.ptr;
         source->ready(source, reactor, events[i].events);
     }
+    uint64_t access = atomic_load_explicit(&reactor->engine->access_number, memory_order_relaxed);
+    if (MQ_UNLIKELY(access != reactor->access_seen))
+        renew_sessions(reactor, access);
     run_timers(reactor);
     run_shards(reactor);
     mq_mailbox_open_all(&reactor->mailbox);
@@ -315,7 +331,7 @@ struct mq_net *mq_net_create(struct mq_engine *engine, unsigned reactors)
         }
     }
     engine->net_context = net;
-    engine->on_time = wake_all;
+    engine->wake = wake_all;
     engine->on_ready = wake_for_shard;
     engine->on_commit = wake_all;
     engine->clients = mq_clients_list;
@@ -327,7 +343,7 @@ void mq_net_free(struct mq_net *net)
     if (!net)
         return;
     struct mq_engine *engine = net->engine;
-    engine->on_time = NULL;
+    engine->wake = NULL;
     engine->on_ready = NULL;
     engine->on_commit = NULL;
     engine->clients = NULL;

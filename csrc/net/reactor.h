@@ -43,6 +43,7 @@ struct mq_reactor {
     struct mq_losses losses;     /* to be told after them */
     int64_t stop_at_ms;          /* stopping: connections still open then are cut; MQ_NEVER = not stopping */
     _Atomic size_t conn_n;
+    uint64_t access_seen;        /* engine->access_number when the connections' tokens were last looked at */
     bool pause_accept;           /* out of descriptors: listeners are off until accept_at_ms */
     int64_t accept_at_ms;
 };

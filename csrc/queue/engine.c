@@ -6,6 +6,7 @@
 #include "queue/depend.h"
 #include "queue/persist.h"
 
+#include <errno.h>
 #include <limits.h>
 #include <sys/random.h>
 
@@ -27,27 +28,6 @@ void mq_config_init(struct mq_config *config)
         .manual_time_ms = -1,
         .version = "0",
     };
-}
-
-static int copy_tokens(struct mq_engine *engine, const struct mq_config *config)
-{
-    engine->tokens = mq_alloc_zero((config->auth_token_n + 1) * sizeof *engine->tokens);
-    if (!engine->tokens)
-        return -1;
-    for (size_t i = 0; i < config->auth_token_n; i++) {
-        size_t n = strlen(config->auth_tokens[i]) + 1;
-        if (!(engine->tokens[i] = mq_alloc(n)))
-            return -1;
-        memcpy(engine->tokens[i], config->auth_tokens[i], n);
-    }
-    return 0;
-}
-
-static void free_tokens(struct mq_engine *engine)
-{
-    for (size_t i = 0; engine->tokens && i < engine->config.auth_token_n; i++)
-        mq_free(engine->tokens[i]);
-    mq_free(engine->tokens);
 }
 
 static void log_committed(void *context)
@@ -81,12 +61,13 @@ struct mq_engine *mq_engine_open(const struct mq_config *config, struct mq_log *
     if (!engine)
         return NULL;
     engine->config = *config;
-    if (copy_tokens(engine, config) < 0) {
-        free_tokens(engine);
+    if (!(engine->access = mq_access_make(config->grants, config->grant_n))) {
         mq_free(engine);
         return NULL;
     }
-    engine->config.auth_tokens = NULL;
+    engine->config.grants = NULL;
+    mq_mutex_init(&engine->access_mutex);
+    atomic_init(&engine->access_number, 0);
     atomic_init(&engine->kept, 0);
     atomic_init(&engine->report_ms, MQ_NEVER);
     if (!seed && getrandom(&seed, sizeof seed, 0) != sizeof seed)
@@ -100,7 +81,7 @@ struct mq_engine *mq_engine_open(const struct mq_config *config, struct mq_log *
         if (mq_hook_init(&engine->hooks[i]) < 0) {
             while (i)
                 mq_hook_close(&engine->hooks[--i]);
-            free_tokens(engine);
+            mq_access_drop(engine->access);
             mq_free(engine);
             return NULL;
         }
@@ -132,16 +113,41 @@ void mq_engine_free(struct mq_engine *engine)
     mq_crons_close(&engine->crons);
     mq_mutex_close(&engine->depend_mutex);
     engine->log->ops->close(engine->log);
-    free_tokens(engine);
+    mq_access_drop(engine->access);
+    mq_mutex_close(&engine->access_mutex);
     mq_free((void *)engine->tables);
     mq_free(engine);
+}
+
+struct mq_access *mq_engine_access(struct mq_engine *engine)
+{
+    mq_mutex_lock(&engine->access_mutex);
+    struct mq_access *access = mq_access_keep(engine->access);
+    mq_mutex_unlock(&engine->access_mutex);
+    return access;
+}
+
+int mq_engine_set_grants(struct mq_engine *engine, const struct mq_grant *grants, size_t grant_n)
+{
+    struct mq_access *access = mq_access_make(grants, grant_n), *old;
+    if (!access)
+        return -ENOMEM;
+    mq_mutex_lock(&engine->access_mutex);
+    old = engine->access;
+    engine->access = access;
+    atomic_fetch_add(&engine->access_number, 1);
+    mq_mutex_unlock(&engine->access_mutex);
+    mq_access_drop(old);
+    if (engine->wake)
+        engine->wake(engine->net_context);
+    return 0;
 }
 
 void mq_engine_set_time(struct mq_engine *engine, int64_t now_ms)
 {
     mq_clock_set(&engine->clock, now_ms);
-    if (engine->on_time)
-        engine->on_time(engine->net_context);
+    if (engine->wake)
+        engine->wake(engine->net_context);
     for (unsigned i = 0; i < MQ_WORKS; i++)
         mq_hook_wake(&engine->hooks[i]);
 }

@@ -4,6 +4,7 @@
 
 #include "base/clock.h"
 #include "mqfast.h"
+#include "queue/access.h"
 #include "queue/shard.h"
 
 #define MQ_WORKS 5u /* enum mq_work */
@@ -37,8 +38,10 @@ struct mq_client {
 struct mq_engine {
     struct mq_shard shards[MQ_SHARDS];
     struct mq_clock clock;
-    struct mq_config config; /* without its tokens */
-    char **tokens;           /* config.auth_token_n of them */
+    struct mq_config config; /* without its grants */
+    struct mq_mutex access_mutex;
+    struct mq_access *access; /* guarded by it; never NULL */
+    _Atomic uint64_t access_number; /* counts its changes */
     struct mq_hub hub;
     struct mq_mutex depend_mutex;    /* queue/depend */
     struct mq_crons crons;
@@ -51,8 +54,9 @@ struct mq_engine {
     pthread_cond_t committed;
     _Atomic unsigned commit_waiters;
     const void *tables;      /* command/'s lookup tables */
-    /* The net's: the time was moved by hand; a shard's READY came nearer. NULL = no reactor sleeps. */
-    void (*on_time)(void *context);
+    /* The net's: something has changed that reactors look at in each turn, as the time moved by hand; a shard's READY came nearer. NULL = no
+     * reactor sleeps. */
+    void (*wake)(void *context);
     void (*on_commit)(void *context);
     void (*on_ready)(void *context, unsigned shard);
     /* Fills in at most `limit` connections of ids above `after`, lowest first; how many. */
@@ -67,6 +71,9 @@ static inline struct mq_shard *mq_engine_shard(struct mq_engine *engine, uint64_
 {
     return &engine->shards[hash_or_id % MQ_SHARDS];
 }
+
+/* The access that counts, for the caller to drop. */
+struct mq_access *mq_engine_access(struct mq_engine *engine);
 
 /* Bytes of all jobs. */
 uint64_t mq_engine_bytes(const struct mq_engine *engine);

@@ -9,7 +9,7 @@
 static uint64_t seq_of(struct mq_engine *engine, const char *line, int64_t next_run_ms)
 {
     const struct mq_tables *tables = engine->tables;
-    struct mq_session session = {.authenticated = true};
+    struct mq_session session = {.planes = MQ_PLANES_ALL};
     struct mq_verdict verdict = {.next_run_ms = next_run_ms};
     struct mq_request *request = calloc(1, sizeof *request);
     struct mq_ring in, out;

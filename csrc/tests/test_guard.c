@@ -15,10 +15,10 @@ static void move_to(int64_t now_ms)
 
 static struct mq_config with_token(void)
 {
-    static const char *const tokens[] = {"right"};
+    static const struct mq_grant grant = {.token = "right", .roles = MQ_ROLE_ADMIN};
     struct mq_config config = engine_config();
-    config.auth_tokens = tokens;
-    config.auth_token_n = 1;
+    config.grants = &grant;
+    config.grant_n = 1;
     config.auth_timeout_ms = 500;
     return config;
 }

@@ -259,10 +259,10 @@ TEST(half_close_inside_a_line_that_is_too_long_ends_quietly)
 
 TEST(without_a_token_only_open_commands_are_served)
 {
-    static const char *const tokens[] = {"first", "s\xc3\xa9" "cond"};
+    static const struct mq_grant grants[] = {{.token = "first", .roles = MQ_ROLE_ADMIN}, {.token = "s\xc3\xa9" "cond", .roles = MQ_ROLE_ADMIN}};
     struct mq_config config = engine_config();
-    config.auth_tokens = tokens;
-    config.auth_token_n = 2;
+    config.grants = grants;
+    config.grant_n = 2;
     setup_with(&config);
     CHECK(answer_is(client_ask(&c, "{\"cmd\":\"PUSH\",\"queue\":\"q\",\"data\":1,\"reqId\":\"a\"}"), "code", "\"auth_required\""));
     CHECK(answer_is(client_ask(&c, "{\"cmd\":\"NOPE\"}"), "code", "\"auth_required\""));
@@ -282,10 +282,10 @@ TEST(without_a_token_only_open_commands_are_served)
 
 TEST(a_connection_from_inside_needs_no_token_and_ends_with_the_net)
 {
-    static const char *const tokens[] = {"secret"};
+    static const struct mq_grant grant = {.token = "secret", .roles = MQ_ROLE_ADMIN};
     struct mq_config config = engine_config();
-    config.auth_tokens = tokens;
-    config.auth_token_n = 1;
+    config.grants = &grant;
+    config.grant_n = 1;
     setup_with(&config);
     struct client inside = {.fd = mq_net_connect(s.net)}, late = {.fd = -1};
     CHECK(inside.fd >= 0);

@@ -246,10 +246,12 @@ TEST(dependent_that_runs_out_of_memory_does_not_wait_for_ever)
 
 TEST(engine_that_cannot_be_created_leaves_nothing_behind)
 {
-    static const char *const tokens[] = {"one", "two"};
+    static const char *const queues[] = {"a", "b*"};
+    static const struct mq_grant grants[] = {{.token = "one", .roles = MQ_ROLE_ADMIN},
+                                             {.token = "two", .roles = MQ_ROLE_READER, .queues = queues, .queue_n = 2}};
     struct mq_config config = engine_config();
-    config.auth_tokens = tokens;
-    config.auth_token_n = 2;
+    config.grants = grants;
+    config.grant_n = 2;
     for (uint64_t nth = 1, failed = 1; failed; nth++) {
         fail_alloc_arm(nth, false);
         char why[64];

@@ -5,11 +5,11 @@ from collections.abc import Callable
 import falcon
 
 from mqfast.commands import COMMANDS
-from mqfast.http import errors, events, openapi, prometheus
+from mqfast.http import dashboard, errors, events, openapi, prometheus
 from mqfast.http.auth import Sites, Tokens, WrongTokens
 from mqfast.http.gate import Gate
 from mqfast.http.routes import NOT_SAFE, Endpoint, routes
-from mqfast.http.waiting import Links, Pulls, Slots
+from mqfast.http.waiting import Execute, Links, Pulls, Slots
 from mqfast.settings import Settings
 
 App = falcon.App[falcon.Request, falcon.Response]
@@ -26,6 +26,9 @@ class Resource:
             setattr(self, f"on_{method.lower()}", responder)
 
 
+_READS = dict.fromkeys((METRICS, prometheus.PATH, *dashboard.PATHS), "METRICS")
+
+
 class Health:
     """Says that the daemon serves: no token, no state, outside the shape of other answers."""
 
@@ -37,7 +40,8 @@ class Health:
 
 
 def make_app(
-    execute: Callable[[bytes], bytes],
+    execute: Execute,
+    may: Callable[[bytes, str], int],
     links: Links,
     slots: Slots,
     settings: Settings,
@@ -46,11 +50,13 @@ def make_app(
     is_open: Callable[[str], bool],
     wrong_token: Callable[[str], None],
 ) -> App:
-    """The application. execute: Engine.execute. connections: how many there are. is_open: of further paths, whether
+    """The application. execute, may: the engine's. connections: how many there are. is_open: of further paths, whether
     they need no token. wrong_token: told the peer of each."""
-    tokens = Tokens(settings.auth_tokens, WrongTokens(wrong_token))
+    needed = bool(settings.auth_tokens or settings.tokens_file)
+    tokens = Tokens(may, needed, WrongTokens(wrong_token))
     names = None if tokens else (*settings.http_names, *settings.http_hosts)
-    gate = Gate(tokens, Sites(settings.cors_origin, names), links, lambda path: path == HEALTH or is_open(path))
+    sites = Sites(settings.cors_origin, names)
+    gate = Gate(tokens, sites, links, lambda path: path == HEALTH or is_open(path), _READS)
     app: App = falcon.App(middleware=[gate])
     errors.add_handlers(app)
     paths = _by_path(execute, Pulls(execute, links, slots, settings.max_line), settings.lease_ms)
@@ -60,7 +66,7 @@ def make_app(
     for path, methods in paths.items():
         app.add_route(path, Resource(**methods))
     app.add_route(prometheus.PATH, text)
-    app.add_route(events.PATH, events.Events(links, slots))
+    app.add_route(events.PATH, events.Events(execute, links, slots))
     app.add_route(openapi.PATH, openapi.OpenApi(routes(), COMMANDS))
     app.add_route(HEALTH, Health())
     return app
@@ -80,7 +86,7 @@ def _offer_text(methods: dict[str, Responder], text: prometheus.Prometheus) -> N
     methods.update(GET=responder, HEAD=responder)
 
 
-def _by_path(execute: Callable[[bytes], bytes], pulls: Pulls, lease_ms: int) -> dict[str, dict[str, Responder]]:
+def _by_path(execute: Execute, pulls: Pulls, lease_ms: int) -> dict[str, dict[str, Responder]]:
     paths: dict[str, dict[str, Responder]] = {}
     for route in routes():
         endpoint = Endpoint(route, execute, pulls, lease_ms)

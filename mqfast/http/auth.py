@@ -5,17 +5,18 @@ give such a request away: Sec-Fetch-Site, an Origin other than the Host, and a H
 which was made to lead here (DNS rebinding). Programs that are no browsers send none of them.
 """
 
-import hmac
 import ipaddress
 import math
 import socket
 import threading
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping
 
+from mqfast.commands import ERRORS
 from mqfast.http.errors import Refusal, invalid
 
 _CHALLENGE = 'Bearer realm="mqfast"'
+_CODES = {0: ""} | {error.number: error.code for error in ERRORS}
 _HOSTS_KEPT = 100
 _TYPES = {"application/json", "application/x-www-form-urlencoded"}  # the latter is what curl -d says by itself
 
@@ -62,32 +63,39 @@ class WrongTokens:
 
 
 class Tokens:
-    """The tokens of which a request must bring one as ``Authorization: Bearer TOKEN``; without any, nobody need."""
+    """Asks the engine whether a request may be: it must bring a token as ``Authorization: Bearer TOKEN`` where one is
+    needed. may: Engine.may. needed: whether there are tokens at all."""
 
-    def __init__(self, tokens: Sequence[str], wrong: WrongTokens) -> None:
-        self._tokens = [token.encode() for token in tokens]
+    def __init__(self, may: Callable[[bytes, str], int], needed: bool, wrong: WrongTokens) -> None:
+        self._may = may
+        self._needed = needed
         self._wrong = wrong
 
     def __bool__(self) -> bool:
-        return bool(self._tokens)
+        return self._needed
 
-    def check(self, headers: Mapping[str, str]) -> None:
-        """headers: the request's, as in a WSGI environment. Raises Refusal: auth_required without a token, auth_failed
-        with a wrong one, rate_limited where too many were wrong. Its time tells nothing."""
-        if not self._tokens:
-            return
+    def check(self, headers: Mapping[str, str], command: str = "PING") -> bytes | None:
+        """The token; None where nobody needs one. headers: the request's, as in a WSGI environment. command: what it
+        must open, for all queues. Raises Refusal: auth_required without a token, auth_failed with a wrong one,
+        rate_limited where too many were wrong, forbidden for what it does not open. Its time tells nothing."""
+        if not self._needed:
+            return None
         scheme, _, given = headers.get("HTTP_AUTHORIZATION", "").partition(" ")
         given = given.strip(" ")
         if scheme.lower() != "bearer" or not given:
             raise Refusal("auth_required", headers={"WWW-Authenticate": _CHALLENGE})
-        text = given.encode("latin-1")  # as the header's bytes were
+        token = given.encode("latin-1")  # as the header's bytes were
         peer = headers.get("REMOTE_ADDR", "")
         if seconds := self._wrong.must_wait(peer):
             why = "Rate limited: too many wrong tokens came from your address; wait a minute"
             raise Refusal("rate_limited", why, headers={"Retry-After": str(seconds)})
-        if not sum([hmac.compare_digest(text, token) for token in self._tokens]):
+        code = _CODES[-self._may(token, command)]
+        if code == "auth_failed":
             self._wrong.add(peer)
-            raise Refusal("auth_failed", headers={"WWW-Authenticate": _CHALLENGE + ', error="invalid_token"'})
+            raise Refusal(code, headers={"WWW-Authenticate": _CHALLENGE + ', error="invalid_token"'})
+        if code:
+            raise Refusal(code)
+        return token
 
 
 class Sites:

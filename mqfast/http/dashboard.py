@@ -15,6 +15,9 @@ from mqfast.http import history, views
 from mqfast.http.hub import Hub, StreamsFull
 from mqfast.http.serve import CHANNEL
 
+PATHS = ("/dashboard/snapshot", "/dashboard/stream", "/dashboard/history")
+"""Of its data."""
+
 STATIC = Path(__file__).with_name("static")
 HEADERS = {
     "Content-Security-Policy": (
@@ -43,9 +46,8 @@ def mount(app: "falcon.App[falcon.Request, falcon.Response]", hub: Hub, static: 
     files = _Files(static)
     app.add_route("/", files, suffix="shell")
     app.add_route("/static/{name}", files)
-    app.add_route("/dashboard/snapshot", _Snapshot(hub))
-    app.add_route("/dashboard/stream", _Streams(hub))
-    app.add_route("/dashboard/history", _History(hub))
+    for path, resource in zip(PATHS, (_Snapshot(hub), _Streams(hub), _History(hub)), strict=True):
+        app.add_route(path, resource)
 
 
 class _Files:

@@ -13,7 +13,7 @@ from mqfast.http.errors import Refusal, refuse
 from mqfast.http.routes import query_of
 from mqfast.http.serve import CHANNEL, Channel
 from mqfast.http.shapes import OK, code_of
-from mqfast.http.waiting import SHUTTING_DOWN, Link, Links, Slots
+from mqfast.http.waiting import SHUTTING_DOWN, Execute, Link, Links, Slots
 
 PATH = "/events"
 QUIET_SECONDS = 15  # without an event a comment is sent, so that proxies keep the stream open
@@ -23,7 +23,8 @@ _SEQ = re.compile(rb'"seq":([0-9]+)\}$')
 class Events:
     """Streams of events. `?queue=` (all without one), `?events=pushed,failed` (all without one)."""
 
-    def __init__(self, links: Links, slots: Slots) -> None:
+    def __init__(self, execute: Execute, links: Links, slots: Slots) -> None:
+        self._execute = execute
         self._links = links
         self._slots = slots
 
@@ -31,6 +32,10 @@ class Events:
         query = query_of(request.env["QUERY_STRING"])
         events = [name for name in query.get("events", "").split(",") if name]
         line = json.dumps({"cmd": "SUBSCRIBE", "queue": query.get("queue", "*"), "events": events}).encode()
+        asked = self._execute(line, request.context.token)  # it has no events to give, but says who may not have them
+        if code_of(asked) != "not_supported":
+            refuse(response, asked, code_of(asked))
+            return
         with ExitStack() as stack:
             stack.enter_context(self._slots.taken())
             link = stack.enter_context(self._links.link())

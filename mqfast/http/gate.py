@@ -6,7 +6,7 @@ import logging
 import os
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import falcon
 
@@ -26,9 +26,18 @@ _log = logging.getLogger("mqfast.http")
 
 
 class Gate:
-    """Falcon middleware. is_open: of a path, whether it is served without a token and to pages of other sites."""
+    """Falcon middleware. is_open: of a path, whether it is served without a token and to pages of other sites. reads:
+    of paths that show what is of all queues, the command that a token must open for them."""
 
-    def __init__(self, tokens: Tokens, sites: Sites, links: Links, is_open: Callable[[str], bool]) -> None:
+    def __init__(
+        self,
+        tokens: Tokens,
+        sites: Sites,
+        links: Links,
+        is_open: Callable[[str], bool],
+        reads: Mapping[str, str],
+    ) -> None:
+        self._reads = reads
         self._tokens = tokens
         self._sites = sites
         self._links = links
@@ -55,7 +64,8 @@ class Gate:
         self._sites.check(environ)
         if method == "OPTIONS":
             return
-        self._tokens.check(environ)
+        # a token for some queues is judged by the engine, command by command; what is of all queues is judged here
+        request.context.token = self._tokens.check(environ, self._reads.get(request.path, "PING"))
         if method not in _READ and environ.get("CONTENT_LENGTH", "0") != "0":
             check_body_type(environ)
 

@@ -9,7 +9,7 @@ lost (they become tabs), since a line of the protocol can have none.
 
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from urllib.parse import parse_qsl, unquote_to_bytes
 
@@ -19,7 +19,7 @@ from mqfast.commands import COMMANDS, FIELDS, Command
 from mqfast.http.errors import Refusal, invalid, refuse
 from mqfast.http.serve import CHANNEL
 from mqfast.http.shapes import OK, code_of, shape
-from mqfast.http.waiting import Pulls
+from mqfast.http.waiting import Execute, Pulls
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,7 +206,7 @@ class Lines:
 class Endpoint:
     """Answers the requests of one route. execute: Engine.execute."""
 
-    def __init__(self, route: Route, execute: Callable[[bytes], bytes], pulls: Pulls, lease_ms: int) -> None:
+    def __init__(self, route: Route, execute: Execute, pulls: Pulls, lease_ms: int) -> None:
         self._execute = execute
         self._pulls = pulls
         self._lines = Lines(route, lease_ms)
@@ -218,7 +218,9 @@ class Endpoint:
         length = int(environ.get("CONTENT_LENGTH") or 0) if self._has_body else 0
         body = environ["wsgi.input"].read(length) if length else b""
         command, line, wait = self._lines.make(path, environ["QUERY_STRING"], body)
-        answer = self._pulls.pull(line, wait, environ[CHANNEL]) if self._waits else self._execute(line)
+        token = request.context.token
+        channel = environ[CHANNEL]
+        answer = self._pulls.pull(line, token, wait, channel) if self._waits else self._execute(line, token)
         self._respond(response, command, answer, path)
 
     def _respond(self, response: falcon.Response, command: str, answer: bytes, path: Mapping[str, str]) -> None:

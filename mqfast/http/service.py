@@ -32,6 +32,7 @@ class Http:
         self._hub: Hub | None = None
         app = make_app(
             engine.execute,
+            engine.may,
             self._links,
             slots,
             settings,

@@ -9,6 +9,7 @@ import socket
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from typing import Protocol
 
 from mqfast.http.errors import Refusal
 from mqfast.http.serve import Channel
@@ -18,6 +19,13 @@ SHUTTING_DOWN = b'{"ok":false,"error":"Shutting down","code":"shutting_down","re
 _NO_JOBS = OK + b',"jobs":[]}'
 _READ_BYTES = 64 << 10
 _LINE_BYTES, _JOB_BYTES = 64, 40  # of a RELEASE: its frame, and an id with its token, at most
+
+
+class Execute(Protocol):
+    """Engine.execute."""
+
+    def __call__(self, line: bytes, token: bytes | None = None, /) -> bytes:
+        """One line in, its answer out, as for whoever has this token."""
 
 
 class Slots:
@@ -146,15 +154,15 @@ class Pulls:
     max_line: bytes of the longest line that the engine takes.
     """
 
-    def __init__(self, execute: Callable[[bytes], bytes], links: Links, slots: Slots, max_line: int) -> None:
+    def __init__(self, execute: Execute, links: Links, slots: Slots, max_line: int) -> None:
         self._execute = execute
         self._at_once = max(1, (max_line - _LINE_BYTES) // _JOB_BYTES)
         self._links = links
         self._slots = slots
 
-    def pull(self, line: bytes, wait: bool, channel: Channel) -> bytes:
+    def pull(self, line: bytes, token: bytes | None, wait: bool, channel: Channel) -> bytes:
         """The answer to the PULLB in line. channel: of the client. Raises Refusal if no more may wait."""
-        answer = self._execute(line)
+        answer = self._execute(line, token)  # which refuses who may not; what waits then need not be asked again
         if wait and answer == _NO_JOBS:
             answer = self._wait(line, channel)
         if answer.startswith(OK) and answer != _NO_JOBS and not channel.hold(lambda: self._give_back(answer)):

@@ -51,7 +51,7 @@ class Engine:
         self._answers = list(answers)
         self.asked: list[bytes] = []
 
-    def execute(self, line: bytes) -> bytes:
+    def execute(self, line: bytes, token: bytes | None = None, /) -> bytes:
         self.asked.append(line)
         answer = self._answers.pop(0)
         if isinstance(answer, Exception):
@@ -66,6 +66,7 @@ def no_link() -> int:
 def ask(engine: Engine, method: str, path: str, body: str = "", client: Here | None = None) -> testing.Result:
     app = make_app(
         engine.execute,
+        lambda token, command: 0,
         Links(no_link),
         Slots(1),
         Settings(),

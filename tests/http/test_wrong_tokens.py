@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from mqfast._engine import Engine
 from mqfast.http.auth import Tokens, WrongTokens
 from mqfast.http.errors import Refusal
 
@@ -17,6 +18,11 @@ class Clock:
         return self.now
 
 
+def tokens_with(wrong: WrongTokens) -> Tokens:
+    engine = Engine(grants=[("right", 8, ())])
+    return Tokens(engine.may, True, wrong)
+
+
 def attempt(tokens: Tokens, peer: str, token: str) -> str:
     """The code of the refusal, or "ok"."""
     try:
@@ -28,7 +34,7 @@ def attempt(tokens: Tokens, peer: str, token: str) -> str:
 
 def test_twenty_wrong_ones_in_a_minute_are_enough() -> None:
     clock, noted = Clock(), list[str]()
-    tokens = Tokens(["right"], WrongTokens(noted.append, clock))
+    tokens = tokens_with(WrongTokens(noted.append, clock))
     for _ in range(20):
         assert attempt(tokens, "192.0.2.1", "wrong") == "auth_failed"
     assert attempt(tokens, "192.0.2.1", "right") == "rate_limited"
@@ -42,14 +48,14 @@ def test_twenty_wrong_ones_in_a_minute_are_enough() -> None:
 
 @pytest.mark.parametrize("peer", ["127.0.0.1", "127.3.2.1", "::1", "::ffff:127.0.0.1", ""])
 def test_this_machine_is_never_shut_out(peer: str) -> None:
-    tokens = Tokens(["right"], WrongTokens(lambda peer: None, Clock()))
+    tokens = tokens_with(WrongTokens(lambda peer: None, Clock()))
     for _ in range(50):
         assert attempt(tokens, peer, "wrong") == "auth_failed"
     assert attempt(tokens, peer, "right") == "ok"
 
 
 def test_a_network_of_ipv6_is_one_address() -> None:
-    tokens = Tokens(["right"], WrongTokens(lambda peer: None, Clock()))
+    tokens = tokens_with(WrongTokens(lambda peer: None, Clock()))
     for number in range(20):
         assert attempt(tokens, f"2001:db8::{number:x}", "wrong") == "auth_failed"
     assert attempt(tokens, "2001:db8::ffff", "right") == "rate_limited"
@@ -57,7 +63,7 @@ def test_a_network_of_ipv6_is_one_address() -> None:
 
 
 def test_it_says_how_long_to_wait() -> None:
-    tokens = Tokens(["right"], WrongTokens(lambda peer: None, Clock()))
+    tokens = tokens_with(WrongTokens(lambda peer: None, Clock()))
     for _ in range(20):
         attempt(tokens, "192.0.2.1", "wrong")
     with pytest.raises(Refusal) as caught:

@@ -18,7 +18,7 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 START_S = 20.0
 STOP_S = 10.0
 SETTINGS = re.compile(
-    r"(HOST|PORT|UNIX_SOCKET|AUTH|LINE|REACTORS|PERSIST|FSYNC|HTTP|LOG_LEVEL|MAX|RESULT|LEASE|CORS|METRICS|DASHBOARD"
+    r"(HOST|PORT|UNIX_SOCKET|AUTH|TOKENS|LINE|REACTORS|PERSIST|FSYNC|HTTP|LOG_LEVEL|MAX|RESULT|LEASE|CORS|METRICS|DASHBOARD"
     r"|MQFAST)(_\w+)?"
 )
 """Environment variables that could be settings of the daemon: a test's daemon must not inherit them."""
@@ -89,6 +89,12 @@ class Daemon:
         """Send SIGTERM; a second one would force the daemon, so `stop` sends none after this."""
         self._stopping = True
         self._process.send_signal(signal.SIGTERM)
+
+    def wait(self) -> None:
+        """Until it has ended, whatever it has written to stderr."""
+        self._stopped = True
+        self._process.communicate(timeout=STOP_S)
+        self._close()
 
     def stop(self) -> None:
         """Stop by SIGTERM (if not sent before): exit status 0, and not a word on stderr or behind the line."""

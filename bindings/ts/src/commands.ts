@@ -668,7 +668,8 @@ export type ErrorCode =
   | "rate_limited"
   | "shutting_down"
   | "unavailable"
-  | "not_supported";
+  | "not_supported"
+  | "forbidden";
 
 /** `invalid`: invalid; asking again will not help. */
 export class InvalidError extends RefusedError {
@@ -770,6 +771,11 @@ export class NotSupportedError extends RefusedError {
   override readonly name = "NotSupportedError";
 }
 
+/** `forbidden`: forbidden: the token is not for this; asking again will not help. */
+export class ForbiddenError extends RefusedError {
+  override readonly name = "ForbiddenError";
+}
+
 /** The class of each code. */
 export const REFUSALS: Readonly<Record<ErrorCode, typeof RefusedError>> = {
   invalid: InvalidError,
@@ -792,6 +798,7 @@ export const REFUSALS: Readonly<Record<ErrorCode, typeof RefusedError>> = {
   shutting_down: ShuttingDownError,
   unavailable: UnavailableError,
   not_supported: NotSupportedError,
+  forbidden: ForbiddenError,
 };
 
 /** The codes after which the same request may succeed later. */
