@@ -103,6 +103,7 @@ INSTALL = if [ -n "$$missing" ]; then \
 $(VENV)/system:
 	@missing=""; \
 	command -v gcc >/dev/null || missing="gcc libc6-dev"; \
+	{ ! command -v gcc >/dev/null || ! echo '#include <openssl/ssl.h>' | gcc -E - >/dev/null 2>&1; } && missing="$$missing libssl-dev"; \
 	command -v node >/dev/null || missing="$$missing nodejs"; \
 	command -v npm >/dev/null || missing="$$missing npm"; \
 	if ! command -v $(PYTHON) >/dev/null; then \

@@ -76,6 +76,7 @@ engine = Extension(
     depends=["setup.py", "mqfast/__init__.py", *files("mqfast/*.pxd", "csrc/*.def", "csrc/**/*.h")],
     include_dirs=["csrc", "csrc/include"],
     define_macros=[("_GNU_SOURCE", None), ("MQ_VERSION", f'"{version()}"'), *([("MQ_DEBUG", None)] if DEBUG else [])],
+    libraries=["ssl", "crypto"],
     undef_macros=["NDEBUG"],  # which Python's own flags define: assertions stay on
     extra_compile_args=COMPILE + MODE_FLAGS,
     extra_link_args=LINK,

@@ -92,7 +92,8 @@ cdef extern from "mqfast.h" nogil:
 
     mq_net *mq_net_create(mq_engine *engine, unsigned reactors)
     void mq_net_free(mq_net *net)
-    int mq_net_listen(mq_net *net, int fd)
+    int mq_net_listen(mq_net *net, int fd, int tls)
+    int mq_net_use_tls(mq_net *net, const char *certificate, const char *key, char *why, size_t why_n)
     int mq_net_connect(mq_net *net)
     int mq_net_run(mq_net *net, unsigned index)
     void mq_net_stop(mq_net *net, int force)

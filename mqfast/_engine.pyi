@@ -158,8 +158,13 @@ class Reactors:
     """
 
     def __init__(self, engine: Engine, count: int) -> None: ...
-    def listen(self, fd: int) -> None:
-        """Accept connections on fd: a bound, listening, non-blocking stream socket. Before run().
+    def use_tls(self, certificate: str, key: str) -> None:
+        """Show this certificate (a PEM file, with its chain) to new connections from now on; key: a PEM file. The
+        process must ignore SIGPIPE, as Python does. Raises EngineError: then nothing has changed."""
+
+    def listen(self, fd: int, tls: bool = False) -> None:
+        """Accept connections on fd: a bound, listening, non-blocking stream socket. Before run(). tls: they speak TLS,
+        for which use_tls() must have been called.
 
         The reactors own the descriptor from here on and close it. Raises OSError.
         """

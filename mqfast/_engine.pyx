@@ -308,10 +308,16 @@ cdef class Reactors:
             raise ValueError("the reactors are closed")
         return self.c
 
-    def listen(self, int fd):
-        cdef int status = mq_net_listen(self.opened(), fd)
+    def listen(self, int fd, bint tls=False):
+        cdef int status = mq_net_listen(self.opened(), fd, tls)
         if status < 0:
             raise os_error(-status)
+
+    def use_tls(self, certificate, key):
+        cdef bytes certificate_file = os.fsencode(certificate), key_file = os.fsencode(key)
+        cdef char why[1024]
+        if mq_net_use_tls(self.opened(), certificate_file, key_file, why, sizeof(why)) < 0:
+            raise EngineError((<bytes> why).decode("utf-8", "replace"))
 
     def connect(self):
         cdef mq_net *c = self.opened()

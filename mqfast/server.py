@@ -61,13 +61,17 @@ def serve(settings: Settings, announce: Callable[[str], None]) -> None:
             _log.warning("cut %d bytes of a torn tail off the log: nobody was answered about them", engine.log_cut)
         reactors = Reactors(engine, settings.reactors)
         stack.callback(reactors.close)
+        try:
+            _use_tls(settings, reactors)
+        except EngineError as error:
+            raise ServerError(str(error)) from None
         listeners.hand_to(reactors)
         threads = _Threads(engine, reactors, settings, wakeups, listeners.http)
         try:
             threads.start()
             plural = "" if settings.reactors == 1 else "s"
             announce(f"mqfast {__version__} listening on {listeners} ({settings.reactors} reactor{plural})")
-            _wait_for_stop(wakeups, lambda: _reload(settings, engine))
+            _wait_for_stop(wakeups, lambda: _reload(settings, engine, reactors, threads.http))
         finally:
             if not _stop(threads, wakeups):
                 threads.log_failures()
@@ -85,19 +89,35 @@ def _grants(settings: Settings) -> list[tokens.Grant]:
     return found
 
 
-def _reload(settings: Settings, engine: Engine) -> None:
-    """SIGHUP: the tokens file counts as it is now. What is wrong with it is logged, and nothing has changed then."""
-    if settings.tokens_file is None:
-        _log.warning("SIGHUP: there is nothing to read again (TOKENS_FILE is off)")
-        return
-    try:
-        found = _grants(settings)
-    except SettingsError as error:
-        for line in error.lines:
-            _log.error("SIGHUP: %s; the tokens stay as they were", line)
-        return
-    engine.set_grants(found)
-    _log.warning("SIGHUP: %d tokens are valid now", len(found))
+def _use_tls(settings: Settings, reactors: Reactors) -> None:
+    """Raises EngineError."""
+    if settings.tls_cert is not None and settings.tls_key is not None:
+        reactors.use_tls(settings.tls_cert, settings.tls_key)
+
+
+def _reload(settings: Settings, engine: Engine, reactors: Reactors, http: "Http | None") -> None:
+    """SIGHUP: the tokens file and the certificate count as they are now. What is wrong is logged, and stays."""
+    done = []
+    if settings.tokens_file is not None:
+        try:
+            found = _grants(settings)
+            engine.set_grants(found)
+            done.append(f"{len(found)} tokens are valid now")
+        except SettingsError as error:
+            for line in error.lines:
+                _log.error("SIGHUP: %s; the tokens stay as they were", line)
+    if settings.tls_cert is not None:
+        try:
+            _use_tls(settings, reactors)
+            if http is not None:
+                http.reload()
+            done.append("new connections get the certificate as it is now")
+        except (EngineError, OSError) as error:
+            _log.error("SIGHUP: %s; the certificate stays as it was", error)
+    if settings.tokens_file is None and settings.tls_cert is None:
+        done.append("there is nothing to read again (neither TOKENS_FILE nor TLS_CERT is set)")
+    for line in done:
+        _log.warning("SIGHUP: %s", line)
 
 
 def _engine(settings: Settings) -> Engine:
@@ -215,7 +235,7 @@ class _Threads:
         loops: list[Loop] = [Timeouts(engine), Dependencies(engine), Cron(engine), Reports(reactors, settings)]
         self._tickers = Tickers(engine, loops, self._loop_failed)
         self._keeper = Keeper(engine, self._loop_failed)
-        self._http = _http(settings, engine, reactors, http_sockets, self._loop_failed) if settings.http else None
+        self.http = _http(settings, engine, reactors, http_sockets, self._loop_failed) if settings.http else None
         self._reactors = reactors
         self._count = settings.reactors
         self._wakeups = wakeups
@@ -235,8 +255,8 @@ class _Threads:
                 self._started.append(thread)
             self._tickers.start()
             self._keeper.start()
-            if self._http is not None:
-                self._http.start()
+            if self.http is not None:
+                self.http.start()
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
@@ -261,8 +281,8 @@ class _Threads:
         return len(self._ended) < len(self._started)
 
     def stop(self, *, force: bool = False) -> None:
-        if self._http is not None and not self._stopping:
-            self._http.stop(HTTP_SECONDS)
+        if self.http is not None and not self._stopping:
+            self.http.stop(HTTP_SECONDS)
         self._stopping = True
         self._forced = force
         self._reactors.stop(force)
@@ -271,7 +291,7 @@ class _Threads:
         """Wait for what was told to end. False if a request over HTTP does not."""
         for thread in self._started:
             thread.join()
-        if self._http is not None and not self._http.stop(FORCE_SECONDS):
+        if self.http is not None and not self.http.stop(FORCE_SECONDS):
             return False
         self._tickers.stop()
         self._keeper.stop()

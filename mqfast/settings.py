@@ -212,7 +212,7 @@ _UNIX_SOCKET = Kind(
 _NAMES = Kind("NAMES", "one or more host names, with commas between", _parse_tokens, ",".join)
 _ORIGINS = Kind("ORIGINS", "one or more origins such as https://app.example.org, or *", _parse_origins, ",".join)
 _MODE = Kind("MODE", "an octal file mode as text, such as 0660", _parse_mode, lambda mode: f"{mode:04o}")
-_TOKENS_FILE = Kind("FILE", "a file, or 0 for off", _parse_file, lambda path: path or "off")
+_FILE = Kind("FILE", "a file, or 0 for off", _parse_file, lambda path: path or "off")
 _PORT = _number(0, 65535, "PORT")
 
 
@@ -271,10 +271,18 @@ class Settings:
     )
     tokens_file: str | None = _row(
         "TOKENS_FILE",
-        _TOKENS_FILE,
+        _FILE,
         None,
         "TOML file with tokens that have roles and perhaps only some queues; read again on SIGHUP",
     )
+    tls_cert: str | None = _row(
+        "TLS_CERT",
+        _FILE,
+        None,
+        "PEM file with the certificate and its chain: TCP and HTTP then speak TLS only, the Unix socket does not; read "
+        "again on SIGHUP",
+    )
+    tls_key: str | None = _row("TLS_KEY", _FILE, None, "PEM file with its key; for TLS_CERT")
     reactors: int = _row(
         "REACTORS",
         _number(1, 64),
@@ -452,6 +460,8 @@ def load(flags: Mapping[str, str | None], environ: Mapping[str, str]) -> Setting
             errors.append(_bad_value(setting, given))
             continue
         values[setting.field] = value
+    if not errors and (values.get("tls_cert") is None) != (values.get("tls_key") is None):
+        errors.append("TLS_CERT and TLS_KEY go together: one is set and the other is not")
     if errors:
         raise SettingsError(errors)
     return Settings(**values)

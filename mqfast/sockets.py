@@ -28,7 +28,7 @@ class Listeners:
     """
 
     def __init__(self) -> None:
-        self._sockets: list[socket.socket] = []
+        self._sockets: list[tuple[socket.socket, bool]] = []  # and whether it speaks TLS
         self.http: list[socket.socket] = []
         self._names: list[str] = []
         self._file: _UnixFile | None = None
@@ -44,26 +44,30 @@ class Listeners:
 
     def open(self, settings: Settings) -> None:
         """TCP first: of two daemons started together the port lets one through, before either touches the file."""
+        tls = settings.tls_cert is not None
         for tcp in _open_tcp(settings.hosts, settings.port, "--port"):
-            self._sockets.append(tcp)
-            self._names.append(_tcp_name(*tcp.getsockname()[:2]))
+            self._sockets.append((tcp, tls))
+            self._names.append(("tls://" if tls else "") + _tcp_name(*tcp.getsockname()[:2]))
         http = _open_tcp(settings.http_hosts, settings.http_port, "--http-port") if settings.http else []
         self.http.extend(http)
         if settings.unix_socket is not None:
             unix = _open_unix(settings.unix_socket, settings.unix_socket_mode)
             self._file = _UnixFile.of(settings.unix_socket)
-            self._sockets.append(unix)
+            self._sockets.append((unix, False))
             self._names.append(_unix_name(settings.unix_socket))
-        self._names.extend("http://" + _tcp_name(*tcp.getsockname()[:2]) for tcp in http)
+        scheme = "https://" if tls else "http://"
+        self._names.extend(scheme + _tcp_name(*tcp.getsockname()[:2]) for tcp in http)
 
     def hand_to(self, reactors: Reactors) -> None:
         while self._sockets:
-            reactors.listen(self._sockets.pop(0).detach())
+            sock, tls = self._sockets.pop(0)
+            reactors.listen(sock.detach(), tls)
 
     def close(self) -> None:
-        for sockets in (self._sockets, self.http):
-            while sockets:
-                sockets.pop().close()
+        while self._sockets:
+            self._sockets.pop()[0].close()
+        while self.http:
+            self.http.pop().close()
         if self._file is not None:
             self._file.remove()
             self._file = None

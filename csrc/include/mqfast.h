@@ -163,8 +163,12 @@ int mq_log_scan(const char *path, uint64_t *size, mq_log_visit_stretch *visit, v
 mq_net *mq_net_create(mq_engine *engine, unsigned reactors);
 /* No reactor may be running, and no other thread may be in the engine. NULL is ignored. */
 void mq_net_free(mq_net *net);
-/* A bound, listening, non-blocking stream socket; the net owns it on success. Before the first run only. 0 or -errno. */
-int mq_net_listen(mq_net *net, int fd);
+/* A bound, listening, non-blocking stream socket; the net owns it on success. tls: its connections speak TLS, once
+ * mq_net_use_tls was called. Before the first run only. 0 or -errno. */
+int mq_net_listen(mq_net *net, int fd, int tls);
+/* The certificate (with its chain) and key that new connections are shown from now on, in PEM files. OpenSSL writes to sockets: the
+ * process must ignore SIGPIPE. 0, or -EINVAL and `why` (why_n bytes of room) says what is wrong; then nothing has changed. Any thread. */
+int mq_net_use_tls(mq_net *net, const char *certificate, const char *key, char *why, size_t why_n);
 /* A connection from inside the process: the other end (a blocking stream socket, the caller's to close) is served like an
  * accepted one, but needs no token. It is closed at once when the net is stopping. From any thread. A descriptor or -errno. */
 int mq_net_connect(mq_net *net);

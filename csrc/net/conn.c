@@ -6,6 +6,7 @@
 #include "net/parked.h"
 #include "net/subscriber.h"
 #include "net/syscalls.h"
+#include "net/tls.h"
 
 #include <errno.h>
 #include <netinet/in.h>
@@ -168,6 +169,10 @@ static void process(struct mq_conn *conn)
 
 void mq_conn_end_with(struct mq_conn *conn, enum mq_error error, const char *why)
 {
+    if (conn->tls && !mq_tls_is_ready(conn->tls)) { /* nothing can be told it */
+        mq_conn_close(conn);
+        return;
+    }
     conn->eof = true;
     drop_ring(conn, &conn->in);
     conn->scanned = 0;
@@ -205,7 +210,8 @@ static void read_some(struct mq_conn *conn)
         mq_conn_close(conn);
         return;
     }
-    ssize_t n = mq_recv(conn->fd, room, conn->in->cap - conn->in->tail);
+    size_t most = conn->in->cap - conn->in->tail;
+    ssize_t n = MQ_UNLIKELY(conn->tls != NULL) ? mq_tls_recv(conn->tls, room, most) : mq_recv(conn->fd, room, most);
     if (MQ_LIKELY(n > 0)) {
         mq_ring_commit(conn->in, (size_t)n);
     } else if (n == 0) {
@@ -213,7 +219,18 @@ static void read_some(struct mq_conn *conn)
         reach_eof(conn);
     } else if (errno != EAGAIN && errno != EINTR) {
         mq_conn_close(conn);
+    } else { /* a part of a record, or of a handshake */
+        if (mq_ring_used(conn->in) == 0)
+            drop_ring(conn, &conn->in);
+        conn->socket_full |= conn->tls && mq_tls_wants_to_send(conn->tls);
     }
+}
+
+/* Bytes that epoll does not tell of, and they may be taken. */
+static bool has_unread(const struct mq_conn *conn)
+{
+    return MQ_UNLIKELY(conn->tls != NULL) && mq_tls_has_more(conn->tls) && !conn->stuck && !conn->eof && !conn->closed &&
+           conn->reactor->stop_at_ms == MQ_NEVER;
 }
 
 static void conn_ready(struct mq_source *source, struct mq_reactor *reactor, unsigned events)
@@ -229,7 +246,9 @@ static void conn_ready(struct mq_source *source, struct mq_reactor *reactor, uns
     if (MQ_UNLIKELY(events & (EPOLLRDHUP | EPOLLHUP) && conn->stuck)) {
         conn->leaving = true; /* and has left more behind than we hold: go on with that first */
         reach_eof(conn);
-    } else if (events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP) && !conn->eof) {
+    } else if ((events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP) || (conn->tls && !mq_tls_is_ready(conn->tls))) && !conn->eof) {
+        if (conn->tls)
+            conn->socket_full = false; /* it is found out anew */
         read_some(conn);
     }
     if (!conn->closed)
@@ -241,10 +260,12 @@ static void conn_ready(struct mq_source *source, struct mq_reactor *reactor, uns
 /* False if the connection ended. */
 static bool flush(struct mq_conn *conn)
 {
+    if (MQ_UNLIKELY(conn->tls && !mq_tls_is_ready(conn->tls)))
+        return true; /* there is nothing to send yet */
     conn->socket_full = false;
     while (conn->out && mq_ring_used(conn->out)) {
         mq_slice bytes = mq_ring_peek(conn->out);
-        ssize_t n = mq_send(conn->fd, bytes.p, bytes.n);
+        ssize_t n = MQ_UNLIKELY(conn->tls != NULL) ? mq_tls_send(conn->tls, bytes.p, bytes.n) : mq_send(conn->fd, bytes.p, bytes.n);
         if (n < 0) {
             if (errno == EINTR)
                 continue;
@@ -282,6 +303,8 @@ static bool is_done(const struct mq_conn *conn)
 void mq_conn_settle(struct mq_conn *conn)
 {
     struct mq_reactor *reactor = conn->reactor;
+    if (MQ_UNLIKELY(has_unread(conn)))
+        read_some(conn);
     for (;;) {
         mq_list_remove(&conn->dirty);
         if (conn->closed)
@@ -310,8 +333,10 @@ void mq_conn_settle(struct mq_conn *conn)
     size_t unsent = conn->out ? mq_ring_used(conn->out) : 0;
     conn->stuck = full || unsent > reactor->engine->config.max_output;
     mq_shown_set(&conn->shown.unsent, unsent);
-    if (conn->in || MQ_UNLIKELY(conn->partial_ms || conn->skipping))
+    if (conn->in || MQ_UNLIKELY(conn->partial_ms || conn->skipping || conn->tls))
         mq_deadline_of_line(conn);
+    if (MQ_UNLIKELY(has_unread(conn)))
+        mq_conn_mark_dirty(conn); /* in the next turn: others come first */
     watch(conn);
 }
 
@@ -339,28 +364,33 @@ static void arrive(struct mq_letter *letter)
         mq_session_trust(&conn->session);
     else
         mq_session_begin(&conn->session, reactor->engine); /* here: other tokens may have come while it was on its way */
+    if (conn->with_tls)
+        conn->tls = mq_net_tls_accept(reactor->net, conn->fd);
     mq_mutex_lock(&reactor->watch);
     mq_list_append(&reactor->conns, &conn->node);
     mq_mutex_unlock(&reactor->watch);
     atomic_fetch_add_explicit(&reactor->conn_n, 1, memory_order_relaxed);
-    if (reactor->stop_at_ms != MQ_NEVER || epoll_ctl(reactor->epoll_fd, EPOLL_CTL_ADD, conn->fd, &event) < 0)
+    if ((conn->with_tls && !conn->tls) || reactor->stop_at_ms != MQ_NEVER || epoll_ctl(reactor->epoll_fd, EPOLL_CTL_ADD, conn->fd, &event) < 0)
         mq_conn_close(conn);
     else
         mq_deadline_of_token(conn);
+    if (conn->tls)
+        mq_deadline_of_line(conn); /* its handshake */
 }
 
-int mq_conn_hand_over(struct mq_reactor *to, struct mq_reactor *from, int fd, uint64_t address, bool inside)
+int mq_conn_hand_over(struct mq_reactor *to, struct mq_reactor *from, struct mq_arrival arrival)
 {
     struct mq_conn *conn = mq_alloc_zero(sizeof *conn);
     if (!conn)
         return -1;
-    set_options(fd);
+    set_options(arrival.fd);
     conn->source.ready = conn_ready;
-    conn->fd = fd;
+    conn->fd = arrival.fd;
+    conn->with_tls = arrival.tls;
     conn->reactor = to;
     conn->id = atomic_fetch_add(&to->net->conn_id, 1) + 1;
-    conn->inside = inside;
-    conn->address = address;
+    conn->inside = arrival.inside;
+    conn->address = arrival.address;
     conn->deadline_index = MQ_HEAP_NONE;
     conn->session.may_try = session_may_try;
     conn->session.wrong = session_wrong;
@@ -402,6 +432,9 @@ void mq_conn_close(struct mq_conn *conn)
         return;
     mq_mutex_lock(&conn->reactor->watch);
     conn->closed = true;
+    if (conn->tls)
+        mq_tls_free(conn->tls);
+    conn->tls = NULL;
     close(conn->fd); /* takes it out of epoll, too */
     mq_mutex_unlock(&conn->reactor->watch);
     if (conn->deadline_index != MQ_HEAP_NONE)

@@ -20,6 +20,8 @@ struct mq_shown {
 struct mq_conn {
     struct mq_source source;
     int fd;
+    struct mq_tls *tls; /* NULL: its bytes are plain */
+    bool with_tls;      /* it is to have one */
     uint32_t watched; /* what epoll was told */
     struct mq_reactor *reactor;
     struct mq_letter arrival; /* brings it to its reactor */
@@ -57,7 +59,12 @@ static inline void mq_shown_set(_Atomic uint64_t *shown, uint64_t value)
 
 /* Gives a new socket to a reactor, from the thread of reactor `from` (NULL: from another one). address: as the guard has let it
  * in. One from inside the process was not asked for, and need not authenticate. 0 or -1: no memory. */
-int mq_conn_hand_over(struct mq_reactor *to, struct mq_reactor *from, int fd, uint64_t address, bool inside);
+struct mq_arrival {
+    int fd;
+    uint64_t address;
+    bool inside, tls;
+};
+int mq_conn_hand_over(struct mq_reactor *to, struct mq_reactor *from, struct mq_arrival arrival);
 
 static inline struct mq_conn *mq_conn_of(struct mq_session *session) { return mq_list_entry(session, struct mq_conn, session); }
 

@@ -1,6 +1,7 @@
 #include "net/deadline.h"
 
 #include "net/guard.h"
+#include "net/tls.h"
 
 #define LINE_BYTES_A_MS 16 /* of a long line, which is given so much more time */
 
@@ -16,7 +17,7 @@ static void watch_clock(struct mq_conn *conn, int64_t at_ms)
 
 static bool is_partial(const struct mq_conn *conn)
 {
-    return conn->skipping || (conn->in && !conn->blocking && mq_ring_used(conn->in) == conn->scanned);
+    return conn->skipping || (conn->tls && !mq_tls_is_ready(conn->tls)) || (conn->in && !conn->blocking && mq_ring_used(conn->in) && mq_ring_used(conn->in) == conn->scanned);
 }
 
 void mq_deadline_of_line(struct mq_conn *conn)

@@ -2,6 +2,7 @@
 
 #include "base/mem.h"
 #include "net/conn.h"
+#include "net/tls.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -29,27 +30,28 @@ static struct mq_reactor *next_reactor(struct mq_net *net)
 }
 
 /* Says why and closes. The line fits the socket's empty buffer; whoever does not read it loses nothing. */
-static void turn_away(struct mq_net *net, int fd, enum mq_trouble trouble)
+static void turn_away(struct mq_net *net, int fd, bool tls, enum mq_trouble trouble)
 {
     static const char all[] = REFUSAL("this server takes no more connections"),
                       address[] = REFUSAL("this server takes no more connections of your address");
     bool by_address = trouble == MQ_TROUBLE_ADDRESS;
     mq_guard_note(net, trouble, fd);
-    (void)!send(fd, by_address ? address : all, by_address ? sizeof address - 1 : sizeof all - 1, MSG_NOSIGNAL);
+    if (!tls) /* there the handshake has not even begun */
+        (void)!send(fd, by_address ? address : all, by_address ? sizeof address - 1 : sizeof all - 1, MSG_NOSIGNAL);
     close(fd);
 }
 
 /* 0, or -1: no memory. */
-static int take(struct mq_reactor *reactor, int fd)
+static int take(struct mq_reactor *reactor, int fd, bool tls)
 {
     struct mq_net *net = reactor->net;
     uint64_t address;
     enum mq_trouble trouble = mq_guard_admit(net, fd, &address);
     if (trouble != MQ_TROUBLES) {
-        turn_away(net, fd, trouble);
+        turn_away(net, fd, tls, trouble);
         return 0;
     }
-    if (mq_conn_hand_over(next_reactor(net), reactor, fd, address, false) == 0)
+    if (mq_conn_hand_over(next_reactor(net), reactor, (struct mq_arrival){.fd = fd, .address = address, .tls = tls}) == 0)
         return 0;
     mq_guard_leave(net, address);
     close(fd);
@@ -69,7 +71,7 @@ static void accept_ready(struct mq_source *source, struct mq_reactor *reactor, u
                 continue;
             return;
         }
-        if (take(reactor, fd) < 0) {
+        if (take(reactor, fd, listener->tls) < 0) {
             pause_accepting(reactor);
             return;
         }
@@ -86,12 +88,12 @@ int mq_listeners_watch(struct mq_reactor *reactor, bool on)
     return 0;
 }
 
-int mq_net_listen(struct mq_net *net, int fd)
+int mq_net_listen(struct mq_net *net, int fd, int tls)
 {
     struct mq_listener *listener = mq_alloc(sizeof *listener);
     if (!listener)
         return -ENOMEM;
-    *listener = (struct mq_listener){.source = {accept_ready}, .next = net->listeners, .fd = fd};
+    *listener = (struct mq_listener){.source = {accept_ready}, .next = net->listeners, .fd = fd, .tls = tls};
     net->listeners = listener;
     return 0;
 }
@@ -102,7 +104,7 @@ int mq_net_connect(struct mq_net *net)
     if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
         return -errno;
     int flags = fcntl(pair[1], F_GETFL);
-    if (flags < 0 || fcntl(pair[1], F_SETFL, flags | O_NONBLOCK) < 0 || mq_conn_hand_over(next_reactor(net), NULL, pair[1], 0, true) < 0) {
+    if (flags < 0 || fcntl(pair[1], F_SETFL, flags | O_NONBLOCK) < 0 || mq_conn_hand_over(next_reactor(net), NULL, (struct mq_arrival){.fd = pair[1], .inside = true}) < 0) {
         close(pair[0]);
         close(pair[1]);
         return -ENOMEM;
@@ -118,4 +120,28 @@ void mq_listeners_close(struct mq_net *net)
         close(listener->fd);
         mq_free(listener);
     }
+}
+
+/* --- TLS --- */
+
+int mq_net_use_tls(struct mq_net *net, const char *certificate, const char *key, char *why, size_t why_n)
+{
+    struct mq_tls_context *context = mq_tls_context_make(certificate, key, why, why_n), *old;
+    if (!context)
+        return -EINVAL;
+    mq_mutex_lock(&net->tls_mutex);
+    old = net->tls;
+    net->tls = context;
+    mq_mutex_unlock(&net->tls_mutex);
+    if (old)
+        mq_tls_context_free(old);
+    return 0;
+}
+
+struct mq_tls *mq_net_tls_accept(struct mq_net *net, int fd)
+{
+    mq_mutex_lock(&net->tls_mutex);
+    struct mq_tls *tls = net->tls ? mq_tls_accept(net->tls, fd) : NULL;
+    mq_mutex_unlock(&net->tls_mutex);
+    return tls;
 }

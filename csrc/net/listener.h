@@ -11,6 +11,7 @@ struct mq_listener {
     struct mq_source source;
     struct mq_listener *next;
     int fd;
+    bool tls;
 };
 
 /* Registers all listeners with reactor 0, or takes them out. 0 or -errno. */

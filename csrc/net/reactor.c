@@ -9,6 +9,7 @@
 #include "net/parked.h"
 #include "net/subscriber.h"
 #include "net/syscalls.h"
+#include "net/tls.h"
 
 #include <errno.h>
 #include <limits.h>
@@ -322,6 +323,7 @@ struct mq_net *mq_net_create(struct mq_engine *engine, unsigned reactors)
     }
     net->engine = engine;
     mq_guard_init(&net->guard);
+    mq_mutex_init(&net->tls_mutex);
     for (; net->reactor_n < reactors; net->reactor_n++) {
         int error = reactor_init(&net->reactors[net->reactor_n], net, net->reactor_n);
         if (error) {
@@ -353,6 +355,9 @@ void mq_net_free(struct mq_net *net)
         reactor_close(&net->reactors[i]);
     mq_listeners_close(net);
     mq_guard_close(&net->guard);
+    if (net->tls)
+        mq_tls_context_free(net->tls);
+    mq_mutex_close(&net->tls_mutex);
     mq_free(net);
 }
 

@@ -57,6 +57,8 @@ struct mq_net {
     struct mq_guard guard;
     _Atomic size_t subscriber_n; /* over all reactors */
     struct mq_listener *listeners;
+    struct mq_mutex tls_mutex;
+    struct mq_tls_context *tls;  /* guarded by it; NULL before the first mq_net_use_tls */
     struct mq_reactor reactors[];
 };
 
@@ -64,6 +66,9 @@ struct mq_net {
 struct mq_source {
     void (*ready)(struct mq_source *source, struct mq_reactor *reactor, unsigned events);
 };
+
+/* The server's side of TLS on this socket. NULL: no memory, or no certificate. */
+struct mq_tls *mq_net_tls_accept(struct mq_net *net, int fd);
 
 /* A ring from the reactor's spares; NULL when there is no memory. */
 struct mq_ring *mq_reactor_ring(struct mq_reactor *reactor);

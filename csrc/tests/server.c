@@ -70,7 +70,7 @@ void server_start(struct server *server, const struct mq_config *config, unsigne
     server->engine = mq_engine_create(config ? config : &defaults, server->why, sizeof server->why);
     server->net = mq_net_create(server->engine, reactors);
     CHECK(server->engine && server->net);
-    CHECK_INT(mq_net_listen(server->net, listen_on_loopback(&server->port)), 0);
+    CHECK_INT(mq_net_listen(server->net, listen_on_loopback(&server->port), 0), 0);
     for (unsigned i = 0; i < reactors; i++) {
         struct start *start = malloc(sizeof *start);
         *start = (struct start){server->net, i};

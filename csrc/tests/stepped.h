@@ -65,18 +65,24 @@ static inline void step_all(struct stepped *stepped)
     }
 }
 
-/* Our end of a new connection, as if from this address. What it sends us goes through a buffer as small as the kernel allows. */
-static inline int stepped_connect_from(struct stepped *stepped, uint64_t address)
+/* Our end of a new connection, as if it had come so (its fd aside). What it sends us goes through a buffer as small as the kernel allows. */
+static inline int stepped_arrive(struct stepped *stepped, struct mq_arrival arrival)
 {
     int fds[2], small = 1;
     CHECK_INT(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fds), 0);
     setsockopt(fds[0], SOL_SOCKET, SO_SNDBUF, &small, sizeof small);
-    if (mq_conn_hand_over(&stepped->net->reactors[0], &stepped->net->reactors[0], fds[0], address, false) < 0) {
+    arrival.fd = fds[0];
+    if (mq_conn_hand_over(&stepped->net->reactors[0], &stepped->net->reactors[0], arrival) < 0) {
         close(fds[0]); /* no memory: as the listener does */
         close(fds[1]);
         return -1;
     }
     return fds[1];
+}
+
+static inline int stepped_connect_from(struct stepped *stepped, uint64_t address)
+{
+    return stepped_arrive(stepped, (struct mq_arrival){.address = address});
 }
 
 static inline int stepped_connect(struct stepped *stepped) { return stepped_connect_from(stepped, 0); }

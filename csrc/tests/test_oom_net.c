@@ -259,7 +259,7 @@ TEST(net_that_cannot_be_created_leaves_nothing_behind)
     for (uint64_t nth = 1, failed = 1; failed; nth++) {
         fail_alloc_arm(nth, false);
         struct mq_net *net = mq_net_create(engine, 3);
-        int fd = dup(0), listening = net ? mq_net_listen(net, fd) : -1;
+        int fd = dup(0), listening = net ? mq_net_listen(net, fd, 0) : -1;
         failed = fail_alloc_disarm();
         CHECK(!failed == (net && listening == 0));
         if (listening < 0)
@@ -280,7 +280,7 @@ TEST(out_of_memory_while_accepting_closes_the_socket_and_goes_on)
         CHECK_INT(bind(listener, (struct sockaddr *)&name, sizeof name.sun_family), 0); /* the kernel finds a name */
         CHECK_INT(listen(listener, 16), 0);
         CHECK_INT(getsockname(listener, (struct sockaddr *)&name, &name_n), 0);
-        CHECK_INT(mq_net_listen(s.net, listener), 0);
+        CHECK_INT(mq_net_listen(s.net, listener, 0), 0);
         CHECK_INT(mq_listeners_watch(&s.net->reactors[0], true), 0);
         for (int round = 0; round < 2; round++) {
             int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0);

@@ -10,6 +10,7 @@ import json
 import logging
 import re
 import socket
+import ssl
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -24,6 +25,7 @@ from waitress.task import ErrorTask, WSGITask
 from waitress.utilities import BadRequest, Error
 
 from mqfast.http.pool import Pool
+from mqfast.http.tls import NothingYet, TlsSocket
 
 CHANNEL = "mqfast.channel"  # the key of the channel in the WSGI environment
 MAX_CONNECTIONS = 1000
@@ -111,6 +113,10 @@ class Channel(HTTPChannel):
             else:
                 data = head + data
         return int(super().write_soon(data))
+
+    def handle_read(self) -> None:
+        with contextlib.suppress(NothingYet):
+            super().handle_read()
 
     def readable(self) -> bool:
         """Asked by the loop. While a request is worked on nothing is read, unless somebody wants to know of the end."""
@@ -240,6 +246,13 @@ class _Listener(TcpWSGIServer):
 
     channel_class = Channel
     stalled_seconds = STALLED_SECONDS
+    tls: ssl.SSLContext | None = None
+
+    def accept(self) -> tuple[Any, Any] | None:
+        accepted: tuple[Any, Any] | None = super().accept()
+        if accepted is None or self.tls is None:
+            return accepted
+        return TlsSocket(accepted[0], self.tls), accepted[1]
 
     def maintenance(self, now: float) -> None:
         for channel in list(self.active_channels.values()):
@@ -254,7 +267,8 @@ class HttpServer:
     """Serves a WSGI application on sockets that listen already. start() and stop() once, on one thread.
 
     app: a WSGI callable. sockets: taken over, and closed by stop(). threads: how many answer. max_body, max_header:
-    bytes of a request, past which it is refused with 413 or 431. failed: is told why if the server dies.
+    bytes of a request, past which it is refused with 413 or 431. failed: is told why if the server dies. tls: None is
+    plain HTTP.
     stalled_seconds: after so long without reading anything of its answer a client is given up.
     """
 
@@ -267,6 +281,7 @@ class HttpServer:
         max_body: int,
         max_header: int,
         failed: Callable[[str], None],
+        tls: ssl.SSLContext | None = None,
         stalled_seconds: float = STALLED_SECONDS,
     ) -> None:
         # What is to be told about a client is told in its answer or in our own log.
@@ -286,6 +301,7 @@ class HttpServer:
             clear_untrusted_proxy_headers=False,  # nothing here asks for them
             log_socket_errors=False,
             ident="mqfast",
+            url_scheme="http" if tls is None else "https",
         )
         self._map: dict[int, Any] = {}
         self._pool = Pool(threads)
@@ -303,6 +319,7 @@ class HttpServer:
         ]
         for listener in self._listeners:
             listener.stalled_seconds = stalled_seconds
+            listener.tls = tls
         self._failed = failed
         self._stop_by: float | None = None
         self._loop = threading.Thread(target=self._run, name="http", daemon=True)

@@ -9,6 +9,7 @@ from mqfast.http.app import make_app
 from mqfast.http.hub import Hub
 from mqfast.http.serve import HttpServer
 from mqfast.http.source import Source
+from mqfast.http.tls import make_context
 from mqfast.http.waiting import Links, Slots
 from mqfast.settings import HTTP_RESERVE, Settings
 
@@ -27,6 +28,10 @@ class Http:
         sockets: Sequence[socket.socket],
         failed: Callable[[str], None],
     ) -> None:
+        self._settings = settings
+        self._tls = None
+        if settings.tls_cert and settings.tls_key:
+            self._tls = make_context(settings.tls_cert, settings.tls_key)
         slots = Slots(settings.http_threads - HTTP_RESERVE)
         self._links = Links(reactors.connect)
         self._hub: Hub | None = None
@@ -58,7 +63,14 @@ class Http:
             max_body=settings.http_max_body,
             max_header=settings.http_max_header,
             failed=failed,
+            tls=self._tls,
         )
+
+    def reload(self) -> None:
+        """Show new connections the certificate as its files have it now. Raises OSError."""
+        if self._tls is not None:
+            assert self._settings.tls_cert and self._settings.tls_key
+            self._tls.load_cert_chain(self._settings.tls_cert, self._settings.tls_key)
 
     def start(self) -> None:
         self._server.start()

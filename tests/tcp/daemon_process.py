@@ -18,7 +18,7 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 START_S = 20.0
 STOP_S = 10.0
 SETTINGS = re.compile(
-    r"(HOST|PORT|UNIX_SOCKET|AUTH|TOKENS|LINE|REACTORS|PERSIST|FSYNC|HTTP|LOG_LEVEL|MAX|RESULT|LEASE|CORS|METRICS|DASHBOARD"
+    r"(HOST|PORT|UNIX_SOCKET|AUTH|TOKENS|TLS|LINE|REACTORS|PERSIST|FSYNC|HTTP|LOG_LEVEL|MAX|RESULT|LEASE|CORS|METRICS|DASHBOARD"
     r"|MQFAST)(_\w+)?"
 )
 """Environment variables that could be settings of the daemon: a test's daemon must not inherit them."""
@@ -117,15 +117,15 @@ class Daemon:
             raise AssertionError(f"unclean end: exit status {status}, stdout {more!r}, stderr:\n{errors}")
 
     def _note_listener(self, place: str) -> None:
-        if place.startswith("http://"):
-            host, _, port = place.removeprefix("http://").rpartition(":")
+        if place.startswith(("http://", "https://")):
+            host, _, port = place.partition("://")[2].rpartition(":")
             if not host.startswith("["):
                 self.http = (host, int(port))
             return
         if place.startswith("unix:"):
             self.unix = place.removeprefix("unix:")
             return
-        host, _, port = place.rpartition(":")
+        host, _, port = place.removeprefix("tls://").rpartition(":")
         if host.startswith("["):
             self.tcp6 = (host.strip("[]"), int(port))
         else:
