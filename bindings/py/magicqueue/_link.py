@@ -1,0 +1,112 @@
+"""A socket that one thread reads while others write, and that can be woken from a wait."""
+
+from __future__ import annotations
+
+import contextlib
+import select
+import socket
+from typing import Protocol
+
+from ._address import Address
+from .errors import ConnectionLost
+
+CHUNK = 1 << 18
+"""Bytes of one read."""
+
+
+class Link(Protocol):
+    """What carries the bytes of one connection. Only `wait` blocks; `wake` may be called by any thread."""
+
+    def send(self, data: bytes) -> int:
+        """Send what fits now; how many bytes did. Raises OSError."""
+
+    def wait(self, timeout_s: float | None, for_writing: bool) -> None:
+        """Wait for bytes to read, for room to write if wanted, for `wake`, or for the time to pass."""
+
+    def receive(self) -> bytes | None:
+        """What can be read now: b"" at the end, None if nothing. Raises OSError."""
+
+    def wake(self) -> None:
+        """End a wait, the present one or the next."""
+
+    def shut(self) -> None:
+        """Nothing more will be sent; answers still come."""
+
+    def close(self) -> None:
+        """End it at once."""
+
+
+class SocketLink:
+    """A link over TCP or a Unix socket."""
+
+    def __init__(self, connected: socket.socket) -> None:
+        connected.setblocking(False)
+        self._socket = connected
+        self._bell, self._clapper = socket.socketpair()
+        self._bell.setblocking(False)
+        self._clapper.setblocking(False)
+        self._poll = select.poll()
+        self._poll.register(connected, select.POLLIN)
+        self._poll.register(self._bell, select.POLLIN)
+        self._bell_number = self._bell.fileno()
+        self._is_for_writing = False
+
+    def send(self, data: bytes) -> int:
+        try:
+            return self._socket.send(data)
+        except BlockingIOError:
+            return 0
+
+    def wait(self, timeout_s: float | None, for_writing: bool) -> None:
+        if for_writing != self._is_for_writing:
+            self._is_for_writing = for_writing
+            self._poll.modify(self._socket, select.POLLIN | (select.POLLOUT if for_writing else 0))
+        # A millisecond more, so that what is due then is due.
+        ready = self._poll.poll(None if timeout_s is None else int(timeout_s * 1000) + 1)
+        for number, _ in ready:
+            if number == self._bell_number:
+                with contextlib.suppress(BlockingIOError):
+                    self._bell.recv(4096)
+
+    def receive(self) -> bytes | None:
+        try:
+            return self._socket.recv(CHUNK)
+        except BlockingIOError:
+            return None
+
+    def has_news(self) -> bool:
+        """Something can be read, be it the end."""
+        return bool(self._poll.poll(0))
+
+    def wake(self) -> None:
+        with contextlib.suppress(OSError):
+            self._clapper.send(b"!")
+
+    def shut(self) -> None:
+        with contextlib.suppress(OSError):
+            self._socket.shutdown(socket.SHUT_WR)
+
+    def close(self) -> None:
+        for one in (self._socket, self._bell, self._clapper):
+            one.close()
+
+
+def dial(address: Address, timeout_s: float) -> SocketLink:
+    """Connect. Raises ConnectionLost."""
+    try:
+        if address.unix_socket is not None:
+            connected = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+            try:
+                connected.settimeout(timeout_s)
+                connected.connect(address.unix_socket)
+            except BaseException:
+                connected.close()
+                raise
+        else:
+            connected = socket.create_connection((address.host, address.port), timeout_s)
+            connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            connected.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    except OSError as error:
+        why = "timed out" if isinstance(error, socket.timeout) else error.strerror or str(error)
+        raise ConnectionLost(f"Cannot connect to {address}: {why}") from error
+    return SocketLink(connected)

@@ -1,0 +1,124 @@
+"""The client for asyncio."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterable, Mapping
+from typing import Any
+
+from .._address import Address
+from .._calls import entry_of
+from .._client import OnConnection, StateTeller, address_of
+from .._core import ConnectionOptions
+from .._events import EventBuffer, Subscriptions
+from .._jobs import Event
+from ..errors import RefusedError
+from ._connection import AsyncConnection, future_of
+
+
+class EventStream(AsyncIterator[Event]):
+    """What happens to jobs, as it happens; ends with `close` or with the client. An asynchronous context manager."""
+
+    def __init__(self, subscriptions: Subscriptions, buffer: EventBuffer) -> None:
+        self._subscriptions = subscriptions
+        self._buffer = buffer
+
+    def __aiter__(self) -> EventStream:
+        return self
+
+    async def __anext__(self) -> Event:
+        event = await self.next(None)
+        if event is None:
+            raise StopAsyncIteration
+        return event
+
+    async def next(self, timeout_s: float | None) -> Event | None:
+        """The next event; None if there is none in so many seconds (None: for ever), or no more."""
+        event = self._buffer.take()
+        if event is None and not self._buffer.has_ended:
+            try:
+                await asyncio.wait_for(future_of(self._buffer.arrival()), timeout_s)
+            except asyncio.TimeoutError:
+                return None
+            event = self._buffer.take()
+        failure = self._buffer.failure
+        if event is None and failure is not None:
+            self._buffer.failure = None
+            raise failure
+        return event
+
+    async def close(self) -> None:
+        """End the subscription."""
+        self._subscriptions.remove(self._buffer)
+
+    async def __aenter__(self) -> EventStream:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+
+class MagicQueueClient:
+    """A connection to the daemon for any command; arguments as of `magicqueue.MagicQueueClient`."""
+
+    def __init__(
+        self,
+        host: str | None = None,
+        port: int | None = None,
+        unix_socket: str | None = None,
+        *,
+        token: str | None = None,
+        url: str | None = None,
+        connection: ConnectionOptions | None = None,
+        on_connection: OnConnection | None = None,
+        _link: AsyncConnection | None = None,
+    ) -> None:
+        if _link is None:
+            address: Address = address_of(host, port, unix_socket, token, url)
+            _link = AsyncConnection(address, connection or ConnectionOptions())
+        self._connection = _link
+        self._subscriptions = Subscriptions(_link.core, _link.submit)
+        if on_connection is not None:
+            _link.core.listeners.append(StateTeller(on_connection))
+
+    async def connect(self) -> None:
+        """Return when requests can be sent. Raises ConnectionLost, or AuthFailedError for a wrong token."""
+        await self._connection.connect()
+
+    async def send(self, request: Mapping[str, Any]) -> dict[str, Any]:
+        """Send one request and return its answer. Raises as `magicqueue.MagicQueueClient.send`."""
+        entry, request_id = entry_of(request)
+        try:
+            answer = await self._connection.request(entry)
+        except RefusedError as error:
+            if request_id is not None:
+                error.answer["reqId"] = request_id
+            raise
+        return answer if request_id is None else {**answer, "reqId": request_id}
+
+    async def events(self, queue: str, names: Iterable[str] = ()) -> EventStream:
+        """Events of a queue (``*``: of all); returns when the daemon tells them. No names: all."""
+        await self._connection.ensure()
+        buffer = EventBuffer(queue, names)
+        entry = self._subscriptions.add(buffer)
+        await future_of(entry)
+        if entry.error is not None:
+            self._subscriptions.remove(buffer)
+            raise entry.error
+        return EventStream(self._subscriptions, buffer)
+
+    async def close(self) -> None:
+        """Wait for the answers to what was sent, then end. `connect` makes a new connection."""
+        self._subscriptions.end()
+        await self._connection.close()
+
+    def is_connected(self) -> bool:
+        """Whether requests can be sent now."""
+        return self._connection.core.is_open
+
+    async def __aenter__(self) -> MagicQueueClient:
+        await self.connect()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
