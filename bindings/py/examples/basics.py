@@ -2,13 +2,13 @@
 
 import threading
 
-from magicqueue import FailedError, Job, JobContext, Queue, Unrecoverable, Worker
+from magicqueue import FailedError, Job, JobContext, Queue, UnrecoverableError, Worker
 
 
 def send(job: Job, context: JobContext) -> str:
     context.update_progress(50, "looking up the address")
     if "@" not in job.data["to"]:
-        raise Unrecoverable(f"no address: {job.data['to']}")
+        raise UnrecoverableError(f"no address: {job.data['to']}")
     return f"sent to {job.data['to']}"
 
 
@@ -19,7 +19,7 @@ working.start()
 with Queue("emails") as emails:
     print(emails.push_and_wait({"to": "ada@example.org"}))
     ids = emails.push_many([{"to": f"user{number}@example.org"} for number in range(100)], priority=1)
-    print(len([emails.wait(job_id) for job_id in ids]), "sent")
+    print(len([emails.wait_job(job_id) for job_id in ids]), "sent")
     try:
         emails.push_and_wait({"to": "nobody"})
     except FailedError as error:

@@ -10,9 +10,10 @@ import threading
 from collections.abc import Iterator
 from typing import Any
 
-from magicqueue import Job, Middleware, PushCall, Queue, Worker
 from opentelemetry import propagate, trace
 from opentelemetry.trace import SpanKind
+
+from magicqueue import Job, Middleware, PushCall, Queue, Worker
 
 KEY = "trace_context"
 """Where the trace context lies in a payload, which must be an object."""

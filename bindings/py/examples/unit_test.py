@@ -1,6 +1,6 @@
 """A unit test of a program that uses a queue, with a daemon in memory whose time the test moves."""
 
-from magicqueue import DuplicateError, Queue
+from magicqueue import DuplicateError, Job, JobContext, Queue
 from magicqueue.testing import FakeQueue
 
 DAY = 86_400_000
@@ -12,10 +12,10 @@ def remind(queue: Queue, customer: str) -> int:
 
 
 queue = FakeQueue("reminders")
-sent = []
+sent: list[str] = []
 
 
-def handler(job, context):
+def handler(job: Job, context: JobContext) -> None:
     sent.append(job.data["customer"])
     raise RuntimeError("no answer yet")
 

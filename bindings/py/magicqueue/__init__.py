@@ -33,18 +33,18 @@ from ._held import current_context
 from ._jobs import CronJob, Event, Job, Metrics, Progress, QueueMetrics, Stats
 from ._middleware import Middleware, PushCall
 from ._queue import ListOptions, Queue
-from ._tasks import JobHandle, Task, UnknownTask
+from ._tasks import JobHandle, Task, UnknownTaskError
 from ._worker import JobContext, Worker
 from .errors import (
-    BatchRefused,
-    ConnectionLost,
-    JobLost,
-    JobTimeout,
+    BatchRefusedError,
+    ConnectionLostError,
+    JobLostError,
+    JobTimeoutError,
     MagicQueueError,
-    NotConnected,
+    NotConnectedError,
     RefusedError,
-    Unrecoverable,
-    WorkerStopped,
+    UnrecoverableError,
+    WorkerStoppedError,
 )
 
 __version__ = "0.1.0"
@@ -56,8 +56,8 @@ __all__ = [
     "AuthRequiredError",
     "Backoff",
     "BadIdError",
-    "BatchRefused",
-    "ConnectionLost",
+    "BatchRefusedError",
+    "ConnectionLostError",
     "ConnectionOptions",
     "CronJob",
     "CronOptions",
@@ -69,8 +69,8 @@ __all__ = [
     "Job",
     "JobContext",
     "JobHandle",
-    "JobLost",
-    "JobTimeout",
+    "JobLostError",
+    "JobTimeoutError",
     "LeaseLostError",
     "LineTooLongError",
     "ListOptions",
@@ -78,7 +78,7 @@ __all__ = [
     "MagicQueueError",
     "Metrics",
     "Middleware",
-    "NotConnected",
+    "NotConnectedError",
     "NotFoundError",
     "NotSupportedError",
     "OnConnection",
@@ -100,10 +100,10 @@ __all__ = [
     "Task",
     "UnavailableError",
     "UnknownCommandError",
-    "UnknownTask",
-    "Unrecoverable",
+    "UnknownTaskError",
+    "UnrecoverableError",
     "WaitTimeoutError",
     "Worker",
-    "WorkerStopped",
+    "WorkerStoppedError",
     "current_context",
 ]

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple, Protocol
 from ._batching import cut
 from ._core import Entry, encode_json
 from ._held import HeldJob, failure_text, is_unrecoverable
-from .errors import JobLost, RefusedError, Unrecoverable
+from .errors import JobLostError, RefusedError, UnrecoverableError
 
 
 class Outcomes(Protocol):
@@ -18,7 +18,7 @@ class Outcomes(Protocol):
 
     def failed(self, held: HeldJob, error: BaseException) -> None: ...
 
-    def lost(self, held: HeldJob, error: JobLost) -> None:
+    def lost(self, held: HeldJob, error: JobLostError) -> None:
         """It was not this worker's any more, or the daemon could not be told."""
 
     def settled(self) -> None:
@@ -34,11 +34,11 @@ class Done(NamedTuple):
 
 
 def done(held: HeldJob, result: Any) -> Done:
-    """Raises Unrecoverable if the result is no JSON: run again it would be none either."""
+    """Raises UnrecoverableError if the result is no JSON: run again it would be none either."""
     try:
         return Done(held, result, encode_json(result))
     except (TypeError, ValueError, RecursionError) as error:
-        raise Unrecoverable(f"The result is no JSON: {error}") from error
+        raise UnrecoverableError(f"The result is no JSON: {error}") from error
 
 
 class Acknowledger:
@@ -140,12 +140,12 @@ class Acknowledger:
     def _refused(self, held: HeldJob, error: Exception) -> None:
         if isinstance(error, RefusedError) and error.code == "payload_too_large":
             # Run again it would be as large: let somebody see it.
-            self.fail(held, Unrecoverable(f"The result is too large: {error}"))
+            self.fail(held, UnrecoverableError(f"The result is too large: {error}"))
         else:
             self._lose(held, error)
 
     def _lose(self, held: HeldJob, cause: Exception) -> None:
-        error = JobLost(f"Job {held.job.id} was lost: {cause}")
+        error = JobLostError(f"Job {held.job.id} was lost: {cause}")
         error.__cause__ = cause
         self._outcomes.lost(held, error)
 

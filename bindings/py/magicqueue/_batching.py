@@ -11,7 +11,7 @@ from typing import TypeVar
 
 from ._commands import RETRYABLE_CODES
 from ._core import Core, Entry, Listener, encode_json, refusal
-from .errors import ConnectionLost, RefusedError
+from .errors import ConnectionLostError, RefusedError
 
 MAX_JOBS = 1_000
 MAX_LENGTH = 1 << 20
@@ -114,7 +114,7 @@ class PushBatcher(Listener):
     def _settle_failed(self, batch: Sequence[Push], error: Exception) -> None:
         """A batch failed as a whole: some of its jobs can go on alone."""
         is_too_long = isinstance(error, RefusedError) and error.code == "line_too_long"
-        was_lost = isinstance(error, ConnectionLost) and error.maybe_done
+        was_lost = isinstance(error, ConnectionLostError) and error.maybe_done
         for push in batch:
             if is_too_long or (was_lost and push.has_key):
                 push.sent_before = was_lost

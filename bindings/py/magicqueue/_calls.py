@@ -9,7 +9,7 @@ from ._batching import Push, batch_line, cut
 from ._core import Answer, Entry, encode_json, refusal
 from ._jobs import CronJob, Job, Metrics, Progress, QueueMetrics, Stats, from_wire
 from ._resending import PARKING, command_of, may_resend
-from .errors import BatchRefused, MagicQueueError, RefusedError
+from .errors import BatchRefusedError, MagicQueueError, RefusedError
 
 
 class Call(NamedTuple):
@@ -76,7 +76,7 @@ def batches_of(queue_json: str, jobs: Iterable[Mapping[str, Any]]) -> list[tuple
 
 
 def read_batches(batches: Sequence[tuple[Entry, int]]) -> list[int]:
-    """The ids of a batch's jobs, in order. Raises BatchRefused if some were refused, or what a lone line ends with."""
+    """The ids of a batch's jobs, in order. Raises BatchRefusedError if some were refused, or a lone line's error."""
     ids: list[int] = []
     errors: dict[int, MagicQueueError] = {}
     for entry, count in batches:
@@ -93,14 +93,14 @@ def read_batches(batches: Sequence[tuple[Entry, int]]) -> list[int]:
         else:
             raise entry.error
     if errors:
-        raise BatchRefused(ids, errors)
+        raise BatchRefusedError(ids, errors)
     return ids
 
 
 # Single jobs
 
 
-def wait(id: int, timeout_s: float) -> Call:
+def wait_job(id: int, timeout_s: float) -> Call:
     request = {"cmd": "WAITJOB", "id": id, "timeout": max(0, round(timeout_s * 1000))}
     return Call(request, lambda answer: answer["result"])
 
@@ -127,7 +127,15 @@ def get_progress(id: int) -> Call:
 
 def jobs_page(queue: str, state: str, options: Mapping[str, Any], cursor: str | None) -> Call:
     """A page of a listing: the jobs, and the cursor of the next page or None."""
-    request = given({"cmd": "GETJOBS", "queue": queue, "state": state, "cursor": cursor, **options})
+    names = {"page_size": "limit", "reason": "reason", "preview": "preview"}
+    rest = dict(options)
+    request = {"cmd": "GETJOBS", "queue": queue, "state": state, "cursor": cursor}
+    request["dir"] = "desc" if rest.pop("newest_first", False) else None
+    request.update({names[name]: value for name, value in rest.items() if name in names})
+    unknown = rest.keys() - names.keys()
+    if unknown:
+        raise TypeError(f"a listing has no option {min(unknown)}")
+    request = given(request)
     return Call(
         request, lambda answer: ([from_wire(Job, {**row, "state": state}) for row in answer["jobs"]], answer["cursor"])
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from time import monotonic
 from types import TracebackType
 from typing import Any
 
@@ -20,7 +21,10 @@ OnConnection = Callable[[str, "Exception | None"], None]
 
 
 class EventStream(Iterator[Event]):
-    """What happens to jobs, as it happens; ends with `close` or with the client. A context manager."""
+    """What happens to jobs, as it happens; ends with `close` or with the client. A context manager.
+
+    Threads may share it: each event is given to one of them.
+    """
 
     def __init__(self, connection: Connection, subscriptions: Subscriptions, buffer: EventBuffer) -> None:
         self._connection = connection
@@ -38,20 +42,25 @@ class EventStream(Iterator[Event]):
 
     def next(self, timeout_s: float | None) -> Event | None:
         """The next event; None if there is none in so many seconds (None: for ever), or no more."""
-        with self._connection.lock:
-            event = self._buffer.take()
-            if event is not None:
-                return event
-            arrival = None if self._buffer.has_ended else self._buffer.arrival()
-        if arrival is not None:
-            self._connection.wait(arrival, timeout_s)
-        with self._connection.lock:
-            event = self._buffer.take()
-            failure = self._buffer.failure
-            if event is None and failure is not None:
-                self._buffer.failure = None
-                raise failure
-        return event
+        until = None if timeout_s is None else monotonic() + timeout_s
+        buffer, connection = self._buffer, self._connection
+        while True:
+            with connection.lock:
+                event = buffer.take()
+                if event is not None:
+                    return event
+                if buffer.has_ended:
+                    failure, buffer.failure = buffer.failure, None
+                    if failure is not None:
+                        raise failure
+                    return None
+                arrival = buffer.arrival()
+            # Of several threads that wait another may take the event.
+            has_come = connection.wait(arrival, None if until is None else max(0.0, until - monotonic()))
+            with connection.lock:
+                buffer.forget(arrival)
+                if not has_come and not buffer.has_ended:
+                    return buffer.take()
 
     def close(self) -> None:
         """End the subscription; may be called by any thread."""
@@ -116,14 +125,14 @@ class MagicQueueClient:
             _link.core.listeners.append(StateTeller(on_connection))
 
     def connect(self) -> None:
-        """Return when requests can be sent. Raises ConnectionLost, or AuthFailedError for a wrong token."""
+        """Return when requests can be sent. Raises ConnectionLostError, or AuthFailedError for a wrong token."""
         self._connection.connect()
 
     def send(self, request: Mapping[str, Any]) -> dict[str, Any]:
         """Send one request, a mapping with ``cmd``, and return its answer.
 
-        Raises the class of the refusal's code; ConnectionLost if the connection was lost and the request may not be
-        sent twice; NotConnected before `connect`.
+        Raises the class of the refusal's code; ConnectionLostError if the connection was lost and the request may not
+        be sent twice; NotConnectedError before `connect`; TypeError or ValueError for what is no JSON.
         """
         entry, request_id = entry_of(request)
         try:

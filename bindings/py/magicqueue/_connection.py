@@ -19,10 +19,10 @@ from time import monotonic
 from ._address import Address
 from ._core import Answer, BadLine, ConnectionOptions, Core, Entry, closed_error, is_final
 from ._link import Link, SocketLink, dial
-from .errors import ConnectionLost
+from .errors import ConnectionLostError
 
 Dial = Callable[[float], Link]
-"""Makes a link, in so many seconds at most. Raises ConnectionLost."""
+"""Makes a link, in so many seconds at most. Raises ConnectionLostError."""
 
 
 class Connection:
@@ -56,8 +56,9 @@ class Connection:
             return self.core.is_open
 
     def connect(self, patient: bool = False) -> None:
-        """Return when requests can be sent. patient: keep trying, from the first time on. Raises ConnectionLost, or
-        AuthFailedError for a wrong token.
+        """Return when requests can be sent. patient: keep trying, from the first time on.
+
+        Raises ConnectionLostError, or AuthFailedError for a wrong token.
         """
         with self.lock:
             self._look()
@@ -237,6 +238,10 @@ class Connection:
                 self._flush()
 
     def _tick(self, now: float) -> None:
+        due = self.core.next_due()
+        if due is not None and due <= now and self._link is not None:
+            # What came while nobody read is a sign of life too.
+            self._receive()
         try:
             self.core.tick(now)
         except BadLine as error:
@@ -295,7 +300,7 @@ class Connection:
             timeout_s = max(0.001, min(timeout_s, due - monotonic()))
         try:
             link = self._dial(timeout_s)
-        except ConnectionLost as error:
+        except ConnectionLostError as error:
             with self.lock:
                 self._failed(error)
             return

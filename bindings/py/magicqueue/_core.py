@@ -19,10 +19,11 @@ import threading
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from decimal import Decimal
 from typing import Any
 
 from ._commands import REFUSALS, RETRYABLE_CODES
-from .errors import ConnectionLost, MagicQueueError, NotConnected, RefusedError
+from .errors import ConnectionLostError, MagicQueueError, NotConnectedError, RefusedError
 
 Answer = dict[str, Any]
 
@@ -40,6 +41,25 @@ def encode_json(value: object) -> str:
             # Half of a pair has no form in UTF-8, but one as an escape.
             return _ascii_encoder.encode(value)
     return text
+
+
+def decode_json(line: bytes) -> Any:
+    """JSON as it comes from the wire. Raises ValueError.
+
+    A whole number with more digits than Python's int reads (``sys.set_int_max_str_digits``) becomes a Decimal: one job
+    with such a number must not end the connection, again and again, of every worker that gets it.
+    """
+    try:
+        return json.loads(line)
+    except ValueError:
+        return json.loads(line, parse_int=_whole_number)
+
+
+def _whole_number(digits: str) -> int | Decimal:
+    try:
+        return int(digits)
+    except ValueError:
+        return Decimal(digits)
 
 
 @dataclass(frozen=True)
@@ -174,7 +194,9 @@ class BadLine(Exception):
 
 
 class Core:
-    """One client's requests and their answers. place: the daemon's address in words, for messages."""
+    """One client's requests and their answers. place: the daemon's address in words, for messages. is_listening: events
+    are awaited, though no answer is due.
+    """
 
     def __init__(self, place: str, options: ConnectionOptions, token: str | None = None) -> None:
         self.place = place
@@ -190,19 +212,20 @@ class Core:
         self._unsent: deque[Entry] = deque()
         self._outgoing: list[str] = []
         self._pieces: list[bytes] = []
+        self.is_listening = False
         self._numbers = itertools.count(1)
         self._heard_at = 0.0
-        self._pinged = False
+        self._pinged_at: float | None = None
 
     # Sending
 
     def submit(self, entry: Entry, now: float) -> None:
-        """Send a request as soon as there is a connection. Settles it with NotConnected on a closed client."""
+        """Send a request as soon as there is a connection. Settles it with NotConnectedError on a closed client."""
         if self.is_closed:
             text = "The client is closed" if self.was_open else "Not connected: call connect() first"
-            entry.settle(None, NotConnected(text))
+            entry.settle(None, NotConnectedError(text))
         elif self.is_open:
-            if not self._in_order and not self._by_id:
+            if not self._expects_lines:
                 self._heard_at = now
             self._write(entry)
         else:
@@ -238,7 +261,7 @@ class Core:
     def receive(self, chunk: bytes, now: float) -> None:
         """Take bytes from the socket and settle what they answer. Raises BadLine."""
         self._heard_at = now
-        self._pinged = False
+        self._pinged_at = None
         lines = chunk.split(b"\n")
         if len(lines) > 1 and self._pieces:
             # Joined once, when the end is there: a line of N bytes costs N, in however many pieces it comes.
@@ -250,8 +273,8 @@ class Core:
             self._pieces.append(last)
         for line in lines:
             try:
-                answer = json.loads(line)
-            except ValueError as error:
+                answer = decode_json(line)
+            except (ValueError, RecursionError) as error:
                 raise BadLine("the daemon sent a line that is no JSON") from error
             if not isinstance(answer, dict):
                 raise BadLine("the daemon sent a line that is no object")
@@ -297,7 +320,7 @@ class Core:
         """There is a socket. With a token the request that gives it, which has to succeed before anything is sent."""
         self._pieces = []
         self._heard_at = now
-        self._pinged = False
+        self._pinged_at = None
         if self._token is None:
             self.ready(now)
             return None
@@ -315,7 +338,7 @@ class Core:
         for entry in unsent:
             self.submit(entry, now)
 
-    def lost(self, why: str, now: float) -> ConnectionLost:
+    def lost(self, why: str, now: float) -> ConnectionLostError:
         """The connection has ended: keep what may be sent again, end the rest. Returns what they end with."""
         was_open, self.is_open = self.is_open, False
         self._outgoing.clear()
@@ -323,7 +346,7 @@ class Core:
         sent = [*self._in_order, *self._by_id.values()]
         self._in_order.clear()
         self._by_id.clear()
-        error = ConnectionLost(f"Connection to {self.place} lost: {why}", True)
+        error = ConnectionLostError(f"Connection to {self.place} lost: {why}", True)
         kept: list[Entry] = []
         for entry in sent:
             entry.sent_before = True
@@ -373,13 +396,18 @@ class Core:
 
     # Time
 
+    @property
+    def _expects_lines(self) -> bool:
+        """Something has to come: silence may be a lost connection."""
+        return self.is_open and bool(self._in_order or self._by_id or self.is_listening)
+
     def next_due(self) -> float | None:
         """When `tick` has something to do; None: not before something else happens."""
         times = [self._delayed[0][0]] if self._delayed else []
         if self._unsent:
             times += [entry.deadline for entry in self._unsent if entry.deadline is not None]
-        if self.is_open and (self._in_order or self._by_id):
-            times.append(self._heard_at + self.options.ping_interval_s * (2 if self._pinged else 1))
+        if self._expects_lines:
+            times.append(self._silent_since + self.options.ping_interval_s)
         return min(times) if times else None
 
     def tick(self, now: float) -> None:
@@ -388,20 +416,23 @@ class Core:
             self.submit(heapq.heappop(self._delayed)[2], now)
         if self._unsent:
             self._expire(now)
-        if self.is_open and (self._in_order or self._by_id):
-            silence, interval = now - self._heard_at, self.options.ping_interval_s
-            if self._pinged and silence >= 2 * interval:
-                raise BadLine(f"no answer for {2 * interval:g} s")
-            if not self._pinged and silence >= interval:
-                self._pinged = True
-                self._write(Entry('{"cmd":"PING"}', retries=0))
+        if self._expects_lines and now - self._silent_since >= self.options.ping_interval_s:
+            if self._pinged_at is not None:
+                raise BadLine(f"no answer for {now - self._heard_at:.3g} s")
+            self._pinged_at = now
+            self._write(Entry('{"cmd":"PING"}', retries=0))
+
+    @property
+    def _silent_since(self) -> float:
+        """When the daemon was last heard, or asked whether it is there."""
+        return self._heard_at if self._pinged_at is None else self._pinged_at
 
     def _expire(self, now: float) -> None:
         kept: deque[Entry] = deque()
         for entry in self._unsent:
             if entry.deadline is not None and entry.deadline <= now:
                 text = f"No connection to {self.place} for {self.options.offline_timeout_s:g} s"
-                entry.settle(None, ConnectionLost(text, entry.sent_before))
+                entry.settle(None, ConnectionLostError(text, entry.sent_before))
             else:
                 kept.append(entry)
         self._unsent = kept
@@ -413,4 +444,4 @@ def is_final(error: Exception) -> bool:
 
 
 def closed_error() -> MagicQueueError:
-    return NotConnected("The client was closed")
+    return NotConnectedError("The client was closed")

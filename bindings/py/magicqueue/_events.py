@@ -55,6 +55,11 @@ class EventBuffer:
         self._arrivals.append(entry)
         return entry
 
+    def forget(self, arrival: Entry) -> None:
+        """Nobody waits for it any more."""
+        if arrival in self._arrivals:
+            self._arrivals.remove(arrival)
+
     def end(self, failure: Exception | None = None) -> None:
         """No more events; what is kept can still be read, then the failure is raised, once."""
         self.has_ended = True
@@ -79,12 +84,14 @@ class Subscriptions(Listener):
     def add(self, buffer: EventBuffer) -> Entry:
         """Tell a buffer what happens once the returned request is answered; `remove` it if that is refused."""
         self._buffers.append(buffer)
+        self._core.is_listening = True
         return self._tell(buffer.queue)
 
     def remove(self, buffer: EventBuffer) -> None:
         """End a buffer."""
         if buffer in self._buffers:
             self._buffers.remove(buffer)
+            self._core.is_listening = bool(self._buffers)
             if self._core.is_open:
                 # A connection that ends meanwhile has ended its subscriptions too.
                 self._tell(buffer.queue)
@@ -93,6 +100,7 @@ class Subscriptions(Listener):
     def end(self) -> None:
         """End all buffers."""
         buffers, self._buffers = self._buffers, []
+        self._core.is_listening = False
         for buffer in buffers:
             buffer.end()
 
@@ -131,6 +139,7 @@ class Subscriptions(Listener):
         for buffer in list(buffers):
             self._buffers.remove(buffer)
             buffer.end(error if isinstance(error, MagicQueueError) else None)
+        self._core.is_listening = bool(self._buffers)
 
     def _tell(self, queue: str, on_settled: Callable[[Entry], None] | None = None) -> Entry:
         """Make the daemon's subscription to a queue what the buffers need together: a new one replaces the old."""

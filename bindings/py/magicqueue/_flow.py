@@ -15,7 +15,7 @@ from ._calls import is_gone
 from ._core import Core, Entry, Listener, encode_json
 from ._held import HeldJob
 from ._jobs import Job, from_wire
-from .errors import JobLost, JobTimeout, NotConnected, RefusedError, WorkerStopped
+from .errors import JobLostError, JobTimeoutError, NotConnectedError, RefusedError, WorkerStoppedError
 
 
 class Crew(Protocol):
@@ -111,7 +111,7 @@ class Flow(Listener):
             self.advance()
         elif self.is_stopping:
             return
-        elif isinstance(error, NotConnected) or self._core.is_closed or _is_refusal(error):
+        elif isinstance(error, NotConnectedError) or self._core.is_closed or _is_refusal(error):
             self.failure = error
             self._crew.wake()
         else:
@@ -161,6 +161,13 @@ class Flow(Listener):
             self._acks.fail(held, error)
         self._gone(held)
 
+    def given_up(self, held: HeldJob) -> None:
+        """A handler was ended from outside: its job is given back, with no attempt spent."""
+        if held.is_held:
+            held.reason = WorkerStoppedError("The handler was cancelled")
+            self.release([held.job])
+        self._gone(held)
+
     def _gone(self, held: HeldJob) -> None:
         self.running -= 1
         self._held.pop(held, None)
@@ -177,7 +184,7 @@ class Flow(Listener):
     def failed(self, held: HeldJob, error: BaseException) -> None:
         self._crew.tell("failed", held.job, error)
 
-    def lost(self, held: HeldJob, error: JobLost) -> None:
+    def lost(self, held: HeldJob, error: JobLostError) -> None:
         self._crew.tell("lost", held.job, error)
 
     def settled(self) -> None:
@@ -216,7 +223,7 @@ class Flow(Listener):
         held.timeout_at = None
         if not held.is_held:
             return
-        error = JobTimeout(f"Timed out after {held.job.timeout} ms")
+        error = JobTimeoutError(f"Timed out after {held.job.timeout} ms")
         if self.lease_ms is not None:
             # The heartbeats keep the daemon's own timeout from coming.
             self._acks.fail(held, error)
@@ -228,7 +235,7 @@ class Flow(Listener):
     def _lose(self, held: HeldJob, cause: Exception) -> None:
         if not held.is_held or held not in self._held:
             return
-        error = JobLost(f"Job {held.job.id} was lost: {cause}")
+        error = JobLostError(f"Job {held.job.id} was lost: {cause}")
         error.__cause__ = cause
         held.reason = error
         held.timeout_at = None
@@ -258,7 +265,7 @@ class Flow(Listener):
         """The time to drain is over: give back what still runs."""
         rest = [held for held in self._held if held.is_held]
         for held in rest:
-            held.reason = WorkerStopped("The worker was stopped")
+            held.reason = WorkerStoppedError("The worker was stopped")
             held.timeout_at = None
             self._crew.give_up(held)
         self.release([held.job for held in rest])
@@ -288,6 +295,11 @@ def release_text(jobs: Iterable[Job]) -> str:
     """The request that gives jobs back."""
     rows = [(job.id, job.token) for job in jobs]
     return encode_json({"cmd": "RELEASE", "ids": [id_ for id_, _ in rows], "tokens": [token for _, token in rows]})
+
+
+def progress_text(job: Job, progress: float, message: str | None) -> str:
+    """The request that notes how far a job is."""
+    return encode_json({"cmd": "PROGRESS", "id": job.id, "progress": round(progress), "message": message})
 
 
 def _request(command: str, job: Job) -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ._jobs import Job
-from .errors import MagicQueueError, Unrecoverable
+from .errors import MagicQueueError, UnrecoverableError
 
 MAX_ERROR = 10_000
 """Characters of a traceback that the daemon is told: the last ones, which say most."""
@@ -19,13 +19,12 @@ _PACKAGE = str(Path(__file__).parent)
 class HeldJob:
     """One delivery of a job. reason: why it is not this worker's any more; timeout_at: on the monotonic clock."""
 
-    __slots__ = ("job", "reason", "runner", "timeout_at")
+    __slots__ = ("job", "reason", "timeout_at")
 
     def __init__(self, job: Job) -> None:
         self.job = job
         self.reason: MagicQueueError | None = None
         self.timeout_at: float | None = None
-        self.runner: Any = None
 
     @property
     def is_held(self) -> bool:
@@ -50,7 +49,10 @@ class BaseContext:
         return self._held.is_held
 
     def raise_if_lost(self) -> None:
-        """For handlers that take long. Raises JobLost, JobTimeout or WorkerStopped if the job is not held any more."""
+        """For handlers that take long.
+
+        Raises JobLostError, JobTimeoutError or WorkerStoppedError if the job is not held any more.
+        """
         if self._held.reason is not None:
             raise self._held.reason
 
@@ -72,4 +74,4 @@ def failure_text(error: BaseException) -> str:
 
 
 def is_unrecoverable(error: BaseException) -> bool:
-    return isinstance(error, Unrecoverable)
+    return isinstance(error, UnrecoverableError)

@@ -8,7 +8,7 @@ import socket
 from typing import Protocol
 
 from ._address import Address
-from .errors import ConnectionLost
+from .errors import ConnectionLostError
 
 CHUNK = 1 << 18
 """Bytes of one read."""
@@ -92,7 +92,7 @@ class SocketLink:
 
 
 def dial(address: Address, timeout_s: float) -> SocketLink:
-    """Connect. Raises ConnectionLost."""
+    """Connect. Raises ConnectionLostError."""
     try:
         if address.unix_socket is not None:
             connected = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
@@ -108,5 +108,5 @@ def dial(address: Address, timeout_s: float) -> SocketLink:
             connected.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
     except OSError as error:
         why = "timed out" if isinstance(error, socket.timeout) else error.strerror or str(error)
-        raise ConnectionLost(f"Cannot connect to {address}: {why}") from error
+        raise ConnectionLostError(f"Cannot connect to {address}: {why}") from error
     return SocketLink(connected)

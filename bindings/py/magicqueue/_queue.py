@@ -27,15 +27,15 @@ MAX_SOON = 10_000
 
 
 class ListOptions(TypedDict, total=False):
-    """What a listing is limited to.
+    """How a listing is made.
 
-    dir: ``asc`` or ``desc``, by id. reason: only jobs that failed for it. limit: jobs of a page, which is one request.
-    preview: ``data`` is the text of its first so many bytes.
+    newest_first: by id, the last first. reason: only jobs that failed for it. page_size: jobs fetched with one request
+    (100); the listing has all of them. preview: ``data`` is the text of its first so many bytes.
     """
 
-    dir: str
+    newest_first: bool
     reason: str
-    limit: int
+    page_size: int
     preview: int
 
 
@@ -123,8 +123,8 @@ class Queue(TaskBook):
     ) -> int:
         """Add a job and return its id.
 
-        Raises DuplicateError if the unique key is in use; ConnectionLost (``maybe_done`` true) if the connection was
-        lost before the answer: without a unique key the job is not pushed a second time.
+        Raises DuplicateError if the unique key is in use; ConnectionLostError (``maybe_done`` true) if the connection
+        was lost before the answer: without a unique key the job is not pushed a second time.
         """
         options = options_of(priority, delay, ttl, max_attempts, backoff, unique_key, depends_on, timeout, max_backoff)
         if self._middleware:
@@ -152,7 +152,7 @@ class Queue(TaskBook):
     def push_batch(self, jobs: Iterable[Mapping[str, Any]]) -> list[int]:
         """Add many jobs and return their ids, in order. Each is a mapping with ``data`` and any of `push`'s options.
 
-        Raises BatchRefused if some of them were refused; it has the ids of the others.
+        Raises BatchRefusedError if some of them were refused; it has the ids of the others.
         """
         if not self._middleware:
             return self._push_batch(jobs)
@@ -179,8 +179,11 @@ class Queue(TaskBook):
         return self.push_batch([{"data": data, **options} for data in items])
 
     def push_and_wait(self, data: Any, *, wait_s: float = 30.0, **options: Unpack[PushOptions]) -> Any:
-        """Add a job, wait for its end, and return its handler's result. Options: those of `push`; raises as `wait`."""
-        return self.wait(self.push(data, **options), wait_s)
+        """Add a job, wait for its end, and return its handler's result.
+
+        wait_s: seconds to wait. Options: those of `push`. Raises as `push` and `wait_job`.
+        """
+        return self.wait_job(self.push(data, **options), wait_s)
 
     def _push_hooked(self, job: dict[str, Any]) -> int:
         call = PushCall(self.name, [job])
@@ -234,13 +237,13 @@ class Queue(TaskBook):
 
     # Single jobs
 
-    def wait(self, job_id: int, timeout_s: float = 30.0) -> Any:
+    def wait_job(self, job_id: int, timeout_s: float = 30.0) -> Any:
         """Wait for a job's end and return its result.
 
         Raises FailedError if it is in the dead-letter queue (with its last error), NotFoundError if it is gone,
         WaitTimeoutError if it has not ended in time. A failure that is retried does not end the wait.
         """
-        return self._do(_calls.wait(job_id, timeout_s))
+        return self._do(_calls.wait_job(job_id, timeout_s))
 
     def get_job(self, job_id: int) -> Job | None:
         """A job with its ``state``: waiting, delayed, waitingparent, active, completed or failed; None: unknown."""

@@ -1,7 +1,7 @@
 """What may be sent a second time after a connection was lost before the answer came.
 
 The rule: a job is never pushed twice, and nothing is destroyed twice, without the caller's knowing. What may not be
-sent again ends as ConnectionLost with ``maybe_done``.
+sent again ends as ConnectionLostError with ``maybe_done``.
 """
 
 from __future__ import annotations

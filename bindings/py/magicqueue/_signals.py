@@ -9,14 +9,16 @@ import threading
 from collections.abc import Callable, Iterator
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
+END = 0
 
 
 @contextlib.contextmanager
 def stopping_on_signals(stop: Callable[[bool], None]) -> Iterator[None]:
     """Call ``stop`` when a signal comes, with True if it is not the first. Does nothing outside the main thread.
 
-    A handler of a signal interrupts the main thread anywhere, with any lock held: it only writes to a pipe, and a
-    thread that reads from that calls.
+    It is called by a thread that reads what the interpreter writes to the wakeup descriptor. A handler in Python would
+    run in the main thread only, with any lock held, and not at all while that waits in a system call which it had begun
+    to enter as the signal came.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -24,26 +26,30 @@ def stopping_on_signals(stop: Callable[[bool], None]) -> Iterator[None]:
     reader, writer = os.pipe()
     os.set_blocking(writer, False)
 
-    def on_signal(_number: int, _frame: object) -> None:
-        with contextlib.suppress(BlockingIOError):
-            os.write(writer, b"s")
-
     def watch() -> None:
         is_again = False
-        while os.read(reader, 1) == b"s":
-            stop(is_again)
-            is_again = True
+        while True:
+            number = os.read(reader, 1)[0]
+            if number == END:
+                return
+            if number in SIGNALS:
+                stop(is_again)
+                is_again = True
 
-    before = {number: signal.signal(number, on_signal) for number in SIGNALS}
+    wakeup_before = signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
+    before = {number: signal.signal(number, lambda *_: None) for number in SIGNALS}
     watcher = threading.Thread(target=watch, name="magicqueue-signals", daemon=True)
     watcher.start()
     try:
         yield
     finally:
         for number, handler in before.items():
-            signal.signal(number, handler)
+            # None: it was not set by Python, and Python cannot set it again.
+            if handler is not None:
+                signal.signal(number, handler)
+        signal.set_wakeup_fd(wakeup_before)
         os.set_blocking(writer, True)
-        os.write(writer, b"e")
+        os.write(writer, bytes([END]))
         watcher.join()
         os.close(reader)
         os.close(writer)

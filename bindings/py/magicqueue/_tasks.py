@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 R = TypeVar("R")
 
 
-class UnknownTask(LookupError):
+class UnknownTaskError(LookupError):
     """A job names a task that this program has not registered: it fails, and may be tried by a newer program."""
 
 
@@ -41,8 +41,10 @@ def name_of(function: Callable[..., Any]) -> str:
     """A name that is the same in the program that enqueues, in a worker, and in a worker's processes."""
     module = function.__module__
     if module in ("__main__", "__mp_main__"):
-        file = getattr(sys.modules.get(module), "__file__", None)
-        module = Path(file).stem if file else "__main__"
+        main = sys.modules.get(module)
+        spec, file = getattr(main, "__spec__", None), getattr(main, "__file__", None)
+        # With `python -m package.module` the spec has the name that others import it by.
+        module = spec.name if spec is not None else Path(file).stem if file else "__main__"
     return f"{module}.{function.__qualname__}"
 
 
@@ -63,8 +65,8 @@ class TaskBook:
     def task(self, function: Callable[..., Any] | None = None, /, *, name: str | None = None, **options: Any) -> Any:
         """Make a function a task of this queue; ``@queue.task`` or ``@queue.task(max_attempts=3)``.
 
-        name: default ``module.function``, of a program's main file that file's name. Options: those of `Queue.push`. Arguments and result must be JSON. Raises
-        ValueError if the name is taken.
+        name: default ``module.function``, where a program that is run counts as the module of its file. Options: those
+        of `Queue.push`. Arguments and result must be JSON. Raises ValueError if the name is taken.
         """
         if function is None:
             return functools.partial(self._register, name, options)
@@ -83,7 +85,7 @@ class TaskBook:
         return Task(self, name, function, options)
 
     def run_task(self, job: Job, context: Any) -> Any:
-        """The handler for a worker: call what the job names. Raises UnknownTask, or what the function raises."""
+        """The handler for a worker: call what the job names. Raises UnknownTaskError, or what the function raises."""
         function, args, kwargs = self._call_of(job)
         return function(*args, **kwargs)
 
@@ -91,7 +93,7 @@ class TaskBook:
         payload = job.data if isinstance(job.data, dict) else {}
         task = self._tasks.get(payload.get("task", ""))
         if task is None:
-            raise UnknownTask(f"no task {payload.get('task')!r} of queue {job.queue} is registered here")
+            raise UnknownTaskError(f"no task {payload.get('task')!r} of queue {job.queue} is registered here")
         return task.function, payload.get("args", []), payload.get("kwargs", {})
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -117,8 +119,8 @@ class JobHandle:
         self.id = job_id
 
     def wait(self, timeout_s: float = 30.0) -> Any:
-        """The task's result; waits for it. Raises as `Queue.wait`."""
-        return self.queue.wait(self.id, timeout_s)
+        """The task's result; waits for it. Raises as `Queue.wait_job`."""
+        return self.queue.wait_job(self.id, timeout_s)
 
     def get(self) -> Job | None:
         """The job as it is now."""

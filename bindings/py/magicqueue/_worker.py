@@ -13,14 +13,16 @@ from typing import Any
 
 from ._acknowledging import done
 from ._client import MagicQueueClient, OnConnection
+from ._commands import NotFoundError
 from ._connection import Connection
-from ._core import ConnectionOptions, Entry, encode_json
-from ._flow import Flow, check_count, release_text
+from ._core import ConnectionOptions, Entry
+from ._flow import Flow, check_count, progress_text, release_text
 from ._held import BaseContext, HeldJob, current
 from ._jobs import Job
 from ._middleware import Middleware, around_process
 from ._queue import queue_named_by
 from ._signals import stopping_on_signals
+from .errors import JobLostError
 
 SETTLE_S = 2.0
 """How long a stopping worker waits for the daemon to take note of what was done."""
@@ -37,18 +39,20 @@ class JobContext(BaseContext):
         self._connection = connection
 
     def update_progress(self, progress: float, message: str | None = None) -> None:
-        """Note how far the handler is (0 to 100), and what it is doing. Raises JobLost if the job is not held."""
+        """Note how far the handler is (0 to 100), and what it is doing. Raises JobLostError if the job is not held."""
         self.raise_if_lost()
-        row = {"cmd": "PROGRESS", "id": self.job.id, "progress": round(progress), "message": message}
-        self._connection.request(Entry(encode_json(row), resend=True))
+        try:
+            self._connection.request(Entry(progress_text(self.job, progress, message), resend=True))
+        except NotFoundError as error:
+            raise JobLostError(f"Job {self.job.id} was lost: {error}") from error
 
 
 class Worker:
     """Works on the jobs of a queue.
 
     handler(job, context): what it returns is stored as the job's result; what it raises makes the job fail (it is
-    retried, or goes to the dead-letter queue after ``max_attempts``), `Unrecoverable` sends it there at once. A handler
-    that is ``async def`` runs in an event loop, ``concurrency`` of them at once.
+    retried, or goes to the dead-letter queue after ``max_attempts``), `UnrecoverableError` sends it there at once. A
+    handler that is ``async def`` runs in an event loop, ``concurrency`` of them at once.
 
     concurrency: handlers that run at once. batch_size: jobs fetched ahead, the next one included; with 1 none waits
     here while another worker is idle. executor: ``threads``, or ``processes``, where each handler has a process of its

@@ -33,7 +33,7 @@ class RefusedError(MagicQueueError):
         return type(self), (self.answer, self.maybe_done)
 
 
-class ConnectionLost(MagicQueueError, ConnectionError):
+class ConnectionLostError(MagicQueueError, ConnectionError):
     """A connection could not be made, or was lost before the answer came.
 
     ``maybe_done`` true: the request was sent, and nobody knows whether the daemon has carried it out; false: it was
@@ -50,13 +50,13 @@ class ConnectionLost(MagicQueueError, ConnectionError):
         return type(self), (str(self), self.maybe_done)
 
 
-class NotConnected(MagicQueueError, ConnectionError):
+class NotConnectedError(MagicQueueError, ConnectionError):
     """A request on a client that is closed, or was never connected."""
 
     code = "not_connected"
 
 
-class BatchRefused(MagicQueueError):
+class BatchRefusedError(MagicQueueError):
     """Some jobs of a batch were refused; the others were accepted.
 
     ``ids`` has an id for each job in the order of the batch, 0 where it was refused; ``errors`` why, by index.
@@ -75,25 +75,25 @@ class BatchRefused(MagicQueueError):
         return type(self), (self.ids, self.errors)
 
 
-class Unrecoverable(MagicQueueError):
+class UnrecoverableError(MagicQueueError):
     """Raised by a handler: the job is not to be tried again, it goes to the dead-letter queue at once."""
 
     code = "unrecoverable"
 
 
-class JobLost(MagicQueueError):
+class JobLostError(MagicQueueError):
     """The job is no longer this worker's: its result will not count."""
 
     code = "job_lost"
 
 
-class JobTimeout(JobLost):
+class JobTimeoutError(JobLostError):
     """The job's ``timeout`` has passed while its handler ran."""
 
     code = "job_timeout"
 
 
-class WorkerStopped(JobLost):
+class WorkerStoppedError(JobLostError):
     """The worker stops and the time to drain is over; the job has been given back."""
 
     code = "worker_stopped"

@@ -1,11 +1,5 @@
-"""The package of this repository, and a daemon, for its tests."""
+"""A daemon for the tests of the Python client."""
 
-import sys
-from pathlib import Path
-
-PACKAGE = Path(__file__).resolve().parents[3] / "bindings" / "py"
-sys.path[:0] = [str(PACKAGE), str(Path(__file__).parent), str(Path(__file__).parent / "unit")]
-
-from tests.tcp.fixtures import daemon, daemon_with, queue, start_daemon  # noqa: E402
+from tests.tcp.fixtures import daemon, daemon_with, queue, start_daemon
 
 __all__ = ["daemon", "daemon_with", "queue", "start_daemon"]

@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from magicqueue import Backoff, ConnectionOptions, MagicQueueClient, RefusedError, aio
 
+from magicqueue import Backoff, ConnectionOptions, MagicQueueClient, RefusedError, aio
 from tests.conformance.transcript import Player, Scenario, load_all
 from tests.tcp.daemon_process import Daemon
 from tests.tcp.fixtures import StartDaemon, unique_name

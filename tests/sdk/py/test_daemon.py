@@ -5,36 +5,27 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-import subprocess
-import sys
 import threading
 from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import PACKAGE  # type: ignore[import-not-found]
+
 from magicqueue import (
     AuthFailedError,
     AuthRequiredError,
-    ConnectionLost,
+    ConnectionLostError,
     ConnectionOptions,
     InvalidError,
-    JobLost,
+    JobLostError,
     MagicQueueClient,
     Queue,
     Worker,
     aio,
 )
-
-from tests.tcp.daemon_process import REPOSITORY, Daemon
+from tests.sdk.py.package import WAIT_S, port_of, run_python
+from tests.tcp.daemon_process import Daemon
 from tests.tcp.fixtures import StartDaemon
-
-WAIT_S = 60.0
-
-
-def port_of(daemon: Daemon) -> int:
-    assert daemon.tcp is not None
-    return daemon.tcp[1]
 
 
 def started(worker: Worker) -> threading.Thread:
@@ -71,7 +62,7 @@ def test_a_token_is_needed_and_checked(start_daemon: StartDaemon, queue: str) ->
 
 
 def test_a_daemon_that_is_not_there_is_told_at_once() -> None:
-    with pytest.raises(ConnectionLost) as raised:
+    with pytest.raises(ConnectionLostError) as raised:
         Queue("q", "127.0.0.1", 1).push(1)
     assert raised.value.maybe_done is False
 
@@ -97,7 +88,7 @@ def test_threads_share_a_client_and_every_push_counts_once(daemon: Daemon, queue
             thread.start()
         for thread in threads:
             thread.join(WAIT_S)
-        jobs = {job.id: tuple(job.data) for job in shared.get_jobs("waiting", limit=1000)}
+        jobs = {job.id: tuple(job.data) for job in shared.get_jobs("waiting", page_size=1000)}
         assert set(jobs) == set(ids) and len(ids) == 16 * 101
         assert set(jobs.values()) == {(number, index) for number in range(16) for index in range(101)}
 
@@ -135,9 +126,9 @@ def test_a_worker_does_every_job_once_and_its_results_are_kept(
             queue, lambda job, _: job.data * 2, "127.0.0.1", port, concurrency=4, batch_size=50, lease_ms=lease_ms
         )
         thread = started(worker)
-        assert one.wait(ids[-1], WAIT_S) == 2 * 2999
+        assert one.wait_job(ids[-1], WAIT_S) == 2 * 2999
         stopped(worker, thread)
-        assert [one.wait(id_, WAIT_S) for id_ in ids[::100]] == [2 * number for number in range(0, 3000, 100)]
+        assert [one.wait_job(id_, WAIT_S) for id_ in ids[::100]] == [2 * number for number in range(0, 3000, 100)]
         counts = one.counts()
         assert counts is not None
         assert (counts.completed, counts.pending, counts.processing) == (3000, 0, 0)
@@ -159,7 +150,7 @@ def test_coroutine_handlers_run_together_in_a_plain_worker(daemon: Daemon, queue
     worker = Worker(queue, handler, "127.0.0.1", port, concurrency=20)
     thread = started(worker)
     with Queue(queue, "127.0.0.1", port) as one:
-        assert {one.wait(id_, WAIT_S) for id_ in one.push_many(range(20))} == {20}
+        assert {one.wait_job(id_, WAIT_S) for id_ in one.push_many(range(20))} == {20}
     stopped(worker, thread)
 
 
@@ -191,7 +182,7 @@ def test_a_job_that_is_cancelled_is_lost_to_its_handler(daemon: Daemon, queue: s
             while not ended.wait(0.01):
                 try:
                     context.raise_if_lost()
-                except JobLost:
+                except JobLostError:
                     ended.set()
 
         worker = Worker(queue, handler, "127.0.0.1", port, lease_ms=300, on_lost=lambda *_: None)
@@ -299,14 +290,7 @@ def test_an_option_of_the_connection_bounds_the_wait_for_a_lost_daemon(start_dae
     one = Queue(queue, "127.0.0.1", port_of(daemon), connection=ConnectionOptions(offline_timeout_s=0.3))
     one.push(1)
     daemon.stop()
-    with pytest.raises(ConnectionLost) as raised:
+    with pytest.raises(ConnectionLostError) as raised:
         one.push(2)
     assert raised.value.maybe_done is False
     one.close()
-
-
-def run_python(*arguments: str) -> subprocess.Popen[str]:
-    environment = {**os.environ, "PYTHONPATH": str(PACKAGE)}
-    return subprocess.Popen(
-        [sys.executable, *arguments], stdout=subprocess.PIPE, text=True, env=environment, cwd=REPOSITORY
-    )

@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import subprocess
-import sys
-from pathlib import Path
 
 import pytest
-from conftest import PACKAGE  # type: ignore[import-not-found]
 
+from tests.sdk.py.package import PACKAGE, WAIT_S, port_of, run_python
 from tests.tcp.daemon_process import Daemon
 
 EXAMPLES = PACKAGE / "examples"
-WAIT_S = 60.0
 
 EXPECTED = {
     "basics.py": [
         "sent to ada@example.org",
         "100 sent",
-        "magicqueue.errors.Unrecoverable: no address: nobody",
+        "magicqueue.errors.UnrecoverableError: no address: nobody",
         "1 dead",
     ],
     "older_program.py": [
@@ -39,17 +35,12 @@ EXPECTED = {
 
 
 def start(daemon: Daemon, name: str, *arguments: str) -> subprocess.Popen[str]:
-    assert daemon.tcp is not None
-    environment = {**os.environ, "PYTHONPATH": str(PACKAGE), "MQ_URL": f"mq://127.0.0.1:{daemon.tcp[1]}"}
-    return subprocess.Popen(
-        [sys.executable, str(EXAMPLES / name), *arguments], stdout=subprocess.PIPE, text=True, env=environment
-    )
+    return run_python(str(EXAMPLES / name), *arguments, MQ_URL=f"mq://127.0.0.1:{port_of(daemon)}")
 
 
 @pytest.mark.parametrize("name", EXPECTED)
 def test_the_example_says(daemon: Daemon, name: str) -> None:
-    assert daemon.tcp is not None
-    process = start(daemon, name, *([str(daemon.tcp[1])] if name == "older_program.py" else []))
+    process = start(daemon, name, *([str(port_of(daemon))] if name == "older_program.py" else []))
     said = process.communicate(timeout=WAIT_S)[0].splitlines()
     assert (process.returncode, said) == (0, EXPECTED[name])
 
@@ -63,4 +54,4 @@ def test_tasks_are_done_by_processes_until_sigterm(daemon: Daemon) -> None:
 
 
 def test_every_example_is_run() -> None:
-    assert {path.name for path in Path(EXAMPLES).glob("*.py")} == {*EXPECTED, "tasks.py"}
+    assert {path.name for path in EXAMPLES.glob("*.py")} == {*EXPECTED, "tasks.py"}

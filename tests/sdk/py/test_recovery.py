@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from lasting_daemon import LastingDaemon  # type: ignore[import-not-found]
-from magicqueue import ConnectionLost, MagicQueueClient, Queue, Worker, aio
 
-WAIT_S = 60.0
+from magicqueue import ConnectionLostError, MagicQueueClient, Queue, Worker, aio
+from tests.sdk.py.lasting_daemon import LastingDaemon
+from tests.sdk.py.package import WAIT_S
+
 KILLS = 3
 
 
@@ -40,7 +41,7 @@ class Ledger:
             key = f"{name}-{number}"
             try:
                 push(key)
-            except ConnectionLost as error:
+            except ConnectionLostError as error:
                 with self.lock:
                     (self.maybe if error.maybe_done else set()).add(key)
             else:

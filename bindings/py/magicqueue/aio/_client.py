@@ -17,7 +17,10 @@ from ._connection import AsyncConnection, future_of
 
 
 class EventStream(AsyncIterator[Event]):
-    """What happens to jobs, as it happens; ends with `close` or with the client. An asynchronous context manager."""
+    """What happens to jobs, as it happens; ends with `close` or with the client. An asynchronous context manager.
+
+    Tasks may share it: each event is given to one of them.
+    """
 
     def __init__(self, subscriptions: Subscriptions, buffer: EventBuffer) -> None:
         self._subscriptions = subscriptions
@@ -34,18 +37,25 @@ class EventStream(AsyncIterator[Event]):
 
     async def next(self, timeout_s: float | None) -> Event | None:
         """The next event; None if there is none in so many seconds (None: for ever), or no more."""
-        event = self._buffer.take()
-        if event is None and not self._buffer.has_ended:
-            try:
-                await asyncio.wait_for(future_of(self._buffer.arrival()), timeout_s)
-            except asyncio.TimeoutError:
+        loop, buffer = asyncio.get_running_loop(), self._buffer
+        until = None if timeout_s is None else loop.time() + timeout_s
+        while True:
+            event = buffer.take()
+            if event is not None:
+                return event
+            if buffer.has_ended:
+                failure, buffer.failure = buffer.failure, None
+                if failure is not None:
+                    raise failure
                 return None
-            event = self._buffer.take()
-        failure = self._buffer.failure
-        if event is None and failure is not None:
-            self._buffer.failure = None
-            raise failure
-        return event
+            arrival = buffer.arrival()
+            try:
+                # Of several tasks that wait another may take the event.
+                await asyncio.wait_for(future_of(arrival), None if until is None else max(0.0, until - loop.time()))
+            except asyncio.TimeoutError:
+                return buffer.take()
+            finally:
+                buffer.forget(arrival)
 
     async def close(self) -> None:
         """End the subscription."""
@@ -82,7 +92,7 @@ class MagicQueueClient:
             _link.core.listeners.append(StateTeller(on_connection))
 
     async def connect(self) -> None:
-        """Return when requests can be sent. Raises ConnectionLost, or AuthFailedError for a wrong token."""
+        """Return when requests can be sent. Raises ConnectionLostError, or AuthFailedError for a wrong token."""
         await self._connection.connect()
 
     async def send(self, request: Mapping[str, Any]) -> dict[str, Any]:

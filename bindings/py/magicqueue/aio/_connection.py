@@ -9,7 +9,7 @@ from typing import Protocol
 
 from .._address import Address
 from .._core import Answer, BadLine, ConnectionOptions, Core, Entry, closed_error, is_final
-from ..errors import ConnectionLost
+from ..errors import ConnectionLostError
 
 
 class AsyncLink(Protocol):
@@ -33,7 +33,7 @@ class Receiver(Protocol):
 
 
 Dial = Callable[[Receiver], Awaitable[AsyncLink]]
-"""Makes a link. Raises OSError or ConnectionLost."""
+"""Makes a link. Raises OSError or ConnectionLostError."""
 
 
 class _SocketLink(asyncio.Protocol):
@@ -101,7 +101,7 @@ class AsyncConnection:
     # For the client
 
     async def connect(self) -> None:
-        """Return when requests can be sent. Raises ConnectionLost, or AuthFailedError for a wrong token."""
+        """Return when requests can be sent. Raises ConnectionLostError, or AuthFailedError for a wrong token."""
         if self.core.is_open:
             return
         if self.core.is_closed:
@@ -205,15 +205,15 @@ class AsyncConnection:
                 wait_s = options.wait_s(failures)
 
     async def _open(self) -> None:
-        """One try. Raises ConnectionLost, or what the daemon has refused the token with."""
+        """One try. Raises ConnectionLostError, or what the daemon has refused the token with."""
         try:
             link = await asyncio.wait_for(self._dialled(), self.core.options.connect_timeout_s)
         except asyncio.TimeoutError:
-            raise ConnectionLost(f"Cannot connect to {self.core.place}: timed out") from None
+            raise ConnectionLostError(f"Cannot connect to {self.core.place}: timed out") from None
         except OSError as error:
-            if isinstance(error, ConnectionLost):
+            if isinstance(error, ConnectionLostError):
                 raise
-            raise ConnectionLost(f"Cannot connect to {self.core.place}: {error.strerror or error}") from error
+            raise ConnectionLostError(f"Cannot connect to {self.core.place}: {error.strerror or error}") from error
         self._link = link
         greeting = self.core.opened(self._now())
         if greeting is not None:

@@ -113,7 +113,7 @@ class Queue(AsyncTaskBook):
         return call.ids[0]
 
     async def push_batch(self, jobs: Iterable[Mapping[str, Any]]) -> list[int]:
-        """Add many jobs and return their ids, in order. Raises BatchRefused if some of them were refused."""
+        """Add many jobs and return their ids, in order. Raises BatchRefusedError if some of them were refused."""
         if not self._middleware:
             return await self._push_batch(jobs)
         call = PushCall(self.name, [dict(job) for job in jobs])
@@ -139,8 +139,8 @@ class Queue(AsyncTaskBook):
         return await self.push_batch([{"data": data, **options} for data in items])
 
     async def push_and_wait(self, data: Any, *, wait_s: float = 30.0, **options: Unpack[PushOptions]) -> Any:
-        """Add a job, wait for its end, and return its handler's result. Raises as `wait`."""
-        return await self.wait(await self.push(data, **options), wait_s)
+        """Add a job, wait for its end, and return its handler's result. Raises as `wait_job`."""
+        return await self.wait_job(await self.push(data, **options), wait_s)
 
     async def _push_one(self, job: Mapping[str, Any]) -> int:
         push = _calls.push_of(self._name_json, job)
@@ -175,13 +175,13 @@ class Queue(AsyncTaskBook):
 
     # Single jobs
 
-    async def wait(self, job_id: int, timeout_s: float = 30.0) -> Any:
+    async def wait_job(self, job_id: int, timeout_s: float = 30.0) -> Any:
         """Wait for a job's end and return its result.
 
         Raises FailedError if it is in the dead-letter queue (with its last error), NotFoundError if it is gone,
         WaitTimeoutError if it has not ended in time. A failure that is retried does not end the wait.
         """
-        return await self._do(_calls.wait(job_id, timeout_s))
+        return await self._do(_calls.wait_job(job_id, timeout_s))
 
     async def get_job(self, job_id: int) -> Job | None:
         """A job with its ``state``: waiting, delayed, waitingparent, active, completed or failed; None: unknown."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import functools
 import inspect
 from collections.abc import Callable, Mapping
@@ -41,11 +40,11 @@ class AsyncTaskBook(TaskBook):
         return Task(self, name, function, options)
 
     async def run_task(self, job: Job, context: Any) -> Any:
-        """The handler for a worker: call what the job names. Raises UnknownTask, or what the function raises."""
+        """The handler for a worker: call what the job names. Raises UnknownTaskError, or what the function raises."""
         function, args, kwargs = self._call_of(job)
         if inspect.iscoroutinefunction(function):
             return await function(*args, **kwargs)
-        return await asyncio.to_thread(function, *args, **kwargs)
+        return await context.to_thread(function, *args, **kwargs)
 
 
 class JobHandle:
@@ -56,8 +55,8 @@ class JobHandle:
         self.id = job_id
 
     async def wait(self, timeout_s: float = 30.0) -> Any:
-        """The task's result; waits for it. Raises as `Queue.wait`."""
-        return await self.queue.wait(self.id, timeout_s)
+        """The task's result; waits for it. Raises as `Queue.wait_job`."""
+        return await self.queue.wait_job(self.id, timeout_s)
 
     async def get(self) -> Job | None:
         """The job as it is now."""

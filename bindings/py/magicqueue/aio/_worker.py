@@ -11,30 +11,40 @@ from typing import Any
 
 from .._acknowledging import done
 from .._client import OnConnection
-from .._core import ConnectionOptions, Entry, encode_json
-from .._flow import Flow, check_count, release_text
+from .._commands import NotFoundError
+from .._core import ConnectionOptions, Entry
+from .._flow import Flow, check_count, progress_text, release_text
 from .._held import BaseContext, HeldJob, current
 from .._jobs import Job
 from .._middleware import Middleware, around_process
 from .._queue import queue_named_by
 from .._signals import SIGNALS
 from .._worker import SETTLE_S, Handler, Teller
+from ..errors import JobLostError
 from ._client import MagicQueueClient
 from ._connection import AsyncConnection
+from ._threads import Threads
 
 
 class JobContext(BaseContext):
     """What a handler knows besides its job; each job has its own."""
 
-    def __init__(self, held: HeldJob, connection: AsyncConnection) -> None:
+    def __init__(self, held: HeldJob, connection: AsyncConnection, threads: Threads) -> None:
         super().__init__(held)
         self._connection = connection
+        self._threads = threads
+
+    async def to_thread(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        """Run a function that blocks in one of the worker's own threads; returns or raises what it does."""
+        return await self._threads.run(function, *args, **kwargs)
 
     async def update_progress(self, progress: float, message: str | None = None) -> None:
-        """Note how far the handler is (0 to 100), and what it is doing. Raises JobLost if the job is not held."""
+        """Note how far the handler is (0 to 100), and what it is doing. Raises JobLostError if the job is not held."""
         self.raise_if_lost()
-        row = {"cmd": "PROGRESS", "id": self.job.id, "progress": round(progress), "message": message}
-        await self._connection.request(Entry(encode_json(row), resend=True))
+        try:
+            await self._connection.request(Entry(progress_text(self.job, progress, message), resend=True))
+        except NotFoundError as error:
+            raise JobLostError(f"Job {self.job.id} was lost: {error}") from error
 
 
 class Worker:
@@ -91,6 +101,7 @@ class Worker:
         self._teller = Teller(queue_name, listeners)
         self._notices: deque[tuple[str, tuple[Any, ...]]] = deque()
         self._tasks: dict[HeldJob, asyncio.Task[None]] = {}
+        self._threads = Threads()
         self._is_async = inspect.iscoroutinefunction(inspect.unwrap(handler))
         self._loop: asyncio.AbstractEventLoop | None = None
         self._changed: asyncio.Event | None = None
@@ -219,6 +230,8 @@ class Worker:
         if self._tasks:
             await asyncio.wait(list(self._tasks.values()), timeout=SETTLE_S)
         flow.leave()
+        self._threads.end()
+        self._threads = Threads()
         await self._tell_all()
         late = flow.late[count:]
         if late and self._lease_ms is not None and self._owns_client:
@@ -229,17 +242,28 @@ class Worker:
     async def _handle(self, held: HeldJob) -> None:
         assert self._flow is not None
         flow = self._flow
-        context = JobContext(held, self._connection)
+        context = JobContext(held, self._connection, self._threads)
         current.set(context)
         try:
             with around_process(self.middleware, held.job, context):
                 if self._is_async:
                     result = await self.handler(held.job, context)
                 else:
-                    result = await asyncio.to_thread(self.handler, held.job, context)
+                    result = await context.to_thread(self.handler, held.job, context)
             one = done(held, result)
         except BaseException as error:
-            # A cancelled handler has lost its job, or it fails: in neither case is this the worker's own end.
-            flow.raised(held, error)
+            if _is_cancelled_from_outside(error):
+                flow.given_up(held)
+            else:
+                flow.raised(held, error)
         else:
             flow.returned(one)
+
+
+def _is_cancelled_from_outside(error: BaseException) -> bool:
+    """Whether a handler's task is cancelled, as by the end of the loop, and not only something that it waited for.
+
+    Before Python 3.11 that cannot be told, and the job fails.
+    """
+    task: Any = asyncio.current_task()
+    return isinstance(error, asyncio.CancelledError) and hasattr(task, "cancelling") and task.cancelling() > 0

@@ -6,9 +6,9 @@ import json
 import unittest
 from typing import Any
 
-from magicqueue import ConnectionLost, DuplicateError
+from magicqueue import ConnectionLostError, DuplicateError
 from magicqueue._batching import MAX_JOBS, MAX_LENGTH, Push, PushBatcher, cut
-from test_core import open_core, put, sent  # type: ignore[import-not-found]
+from tests.sdk.py.unit.lines import open_core, put, sent
 
 
 class Batching(unittest.TestCase):
@@ -59,7 +59,7 @@ class Batching(unittest.TestCase):
         put(self.core, ok=True, id=1)
         sent(self.core)
         self.core.lost("gone", 1.0)
-        assert isinstance(plain.error, ConnectionLost)
+        assert isinstance(plain.error, ConnectionLostError)
         self.assertTrue(plain.error.maybe_done)
         self.core.opened(2.0)
         self.assertEqual([line["data"] for line in sent(self.core)], [2])

@@ -2,29 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import unittest
-from typing import Any
 
-from magicqueue import ConnectionLost, ConnectionOptions, DuplicateError, NotConnected, WaitTimeoutError
+from magicqueue import ConnectionLostError, ConnectionOptions, DuplicateError, NotConnectedError, WaitTimeoutError
+from magicqueue._commands import COMMANDS
 from magicqueue._core import Backoff, BadLine, Core, Entry, encode_json
 from magicqueue._resending import ALWAYS, NEVER, WITH_TOKEN, WITH_TOKENS, may_resend
-from magicqueue._commands import COMMANDS
-
-
-def open_core(**options: Any) -> Core:
-    core = Core("here", ConnectionOptions(**options))
-    core.start()
-    core.opened(0.0)
-    return core
-
-
-def sent(core: Core) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in core.take_output().splitlines()]
-
-
-def put(core: Core, now: float = 0.0, **row: Any) -> None:
-    core.receive(encode_json(row).encode() + b"\n", now)
+from tests.sdk.py.unit.lines import open_core, put, sent
 
 
 class Correlation(unittest.TestCase):
@@ -98,7 +82,7 @@ class Losing(unittest.TestCase):
         core.submit(pull, 0.0)
         sent(core)
         core.lost("gone", 1.0)
-        assert isinstance(push.error, ConnectionLost)
+        assert isinstance(push.error, ConnectionLostError)
         self.assertTrue(push.error.maybe_done)
         self.assertFalse(pull.is_settled)
         core.opened(2.0)
@@ -113,7 +97,7 @@ class Losing(unittest.TestCase):
         core.tick(4.9)
         self.assertFalse(push.is_settled)
         core.tick(5.0)
-        assert isinstance(push.error, ConnectionLost)
+        assert isinstance(push.error, ConnectionLostError)
         self.assertFalse(push.error.maybe_done)
 
     def test_a_patient_request_waits_for_ever(self) -> None:
@@ -138,7 +122,7 @@ class Losing(unittest.TestCase):
         core = Core("here", ConnectionOptions())
         entry = Entry('{"cmd":"PING"}')
         core.submit(entry, 0.0)
-        self.assertIsInstance(entry.error, NotConnected)
+        self.assertIsInstance(entry.error, NotConnectedError)
 
 
 class Retrying(unittest.TestCase):

@@ -5,11 +5,11 @@ from __future__ import annotations
 import unittest
 from typing import Any
 
-from magicqueue import JobLost, JobTimeout, Unrecoverable, WorkerStopped
+from magicqueue import JobLostError, JobTimeoutError, UnrecoverableError, WorkerStoppedError
 from magicqueue._acknowledging import done
 from magicqueue._flow import Flow
 from magicqueue._held import HeldJob
-from test_core import open_core, put, sent  # type: ignore[import-not-found]
+from tests.sdk.py.unit.lines import open_core, put, sent
 
 
 class Crew:
@@ -96,13 +96,13 @@ class FlowTest(unittest.TestCase):
     def test_unrecoverable_is_told(self) -> None:
         self.begin()
         self.give(1)
-        self.flow.raised(self.crew.launched[0], Unrecoverable("never"))
+        self.flow.raised(self.crew.launched[0], UnrecoverableError("never"))
         (fail,) = [line for line in sent(self.core) if line["cmd"] == "FAIL"]
         self.assertTrue(fail["unrecoverable"])
 
     def test_a_result_that_is_no_json_is_unrecoverable(self) -> None:
         for result in (object(), float("nan"), {1, 2}):
-            with self.assertRaises(Unrecoverable):
+            with self.assertRaises(UnrecoverableError):
                 done(HeldJob(None), result)  # type: ignore[arg-type]
 
     def test_without_a_lease_a_lost_connection_loses_all(self) -> None:
@@ -110,7 +110,7 @@ class FlowTest(unittest.TestCase):
         self.give(1, 2)
         self.core.lost("gone", 1.0)
         self.assertEqual([held.job.id for held in self.crew.given_up], [1, 2])
-        self.assertIsInstance(self.crew.launched[0].reason, JobLost)
+        self.assertIsInstance(self.crew.launched[0].reason, JobLostError)
         self.finish(0)
         self.core.opened(2.0)
         self.assertEqual([line["cmd"] for line in sent(self.core)], ["PULLB"])
@@ -132,7 +132,7 @@ class FlowTest(unittest.TestCase):
         self.assertEqual(sent(self.core), [{"cmd": "HEARTBEAT", "id": 1, "token": "t1"}])
         self.assertEqual(self.flow.next_due(), 2.0)
         put(self.core, ok=False, error="Lease lost", code="lease_lost", retryable=False)
-        self.assertIsInstance(self.crew.launched[0].reason, JobLost)
+        self.assertIsInstance(self.crew.launched[0].reason, JobLostError)
         self.assertEqual(self.crew.given_up, self.crew.launched)
 
     def test_a_timeout_counts_from_the_start_of_the_handler(self) -> None:
@@ -144,7 +144,7 @@ class FlowTest(unittest.TestCase):
         put(self.core, ok=True)
         self.assertEqual(self.flow.next_due(), 10.5)
         self.flow.tick(10.5)
-        self.assertIsInstance(self.crew.launched[0].reason, JobTimeout)
+        self.assertIsInstance(self.crew.launched[0].reason, JobTimeoutError)
         self.assertEqual([line["cmd"] for line in sent(self.core)], ["FAIL"])
 
     def test_stopping_gives_back_what_has_not_started_then_what_still_runs(self) -> None:
@@ -154,7 +154,7 @@ class FlowTest(unittest.TestCase):
         self.assertEqual(sent(self.core), [{"cmd": "RELEASE", "ids": [2, 3], "tokens": ["t2", "t3"]}])
         self.flow.give_back_rest()
         self.assertEqual(sent(self.core), [{"cmd": "RELEASE", "ids": [1], "tokens": ["t1"]}])
-        self.assertIsInstance(self.crew.launched[0].reason, WorkerStopped)
+        self.assertIsInstance(self.crew.launched[0].reason, WorkerStoppedError)
         self.finish(0)
         self.assertEqual(sent(self.core), [])
 

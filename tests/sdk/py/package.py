@@ -1,0 +1,30 @@
+"""The package of this repository, for programs that tests run."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+from tests.tcp.daemon_process import REPOSITORY, Daemon
+
+__all__ = ["PACKAGE", "REPOSITORY", "WAIT_S", "port_of", "run_python"]
+
+PACKAGE = REPOSITORY / "bindings" / "py"
+WAIT_S = 60.0
+
+
+def port_of(daemon: Daemon) -> int:
+    assert daemon.tcp is not None
+    return daemon.tcp[1]
+
+
+def run_python(*arguments: str, **environment: str) -> subprocess.Popen[str]:
+    """A program that can import the package; its output is a pipe."""
+    return subprocess.Popen(
+        [sys.executable, *arguments],
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(PACKAGE), **environment},
+        cwd=REPOSITORY,
+    )
