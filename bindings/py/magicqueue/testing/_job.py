@@ -8,6 +8,11 @@ from dataclasses import dataclass
 from typing import Any
 
 HOUR_MS = 3_600_000
+MAX_SHOWN = 2**53 - 1
+"""Larger numbers are taken, and shown as this."""
+
+MAX_ATTEMPTS_KEPT = 5
+MAX_ERROR_BYTES = 510
 
 
 @dataclass
@@ -34,11 +39,11 @@ class FakeJob:
             "run_at": now + item.get("delay", 0),
             "started_at": 0,
             "attempts": 0,
-            "max_attempts": item.get("max_attempts", 0),
-            "backoff": item.get("backoff", 0),
-            "max_backoff": item.get("max_backoff", HOUR_MS),
-            "ttl": item.get("ttl", 0),
-            "timeout": item.get("timeout", 0),
+            "max_attempts": min(MAX_SHOWN, item.get("max_attempts", 0)),
+            "backoff": min(MAX_SHOWN, item.get("backoff", 0)),
+            "max_backoff": min(MAX_SHOWN, item.get("max_backoff", HOUR_MS)),
+            "ttl": min(MAX_SHOWN, item.get("ttl", 0)),
+            "timeout": min(MAX_SHOWN, item.get("timeout", 0)),
             "unique_key": item.get("unique_key"),
             "depends_on": list(item.get("depends_on", ())),
             "progress": 0,
@@ -53,6 +58,8 @@ class FakeJob:
         self.result: Any = None
         self.reason: str | None = None
         self.losses = 0
+        self.ended_at: int | None = None
+        self.errors: list[dict[str, Any]] = []
         self.waits_for = set(self.row["depends_on"])
 
     @property
@@ -78,6 +85,16 @@ class FakeJob:
     def order(self) -> tuple[int, int, int]:
         """Higher priority first, then earlier run_at, then lower id."""
         return (-self.row["priority"], self.row["run_at"], self.id)
+
+    def note_failure(self, error: str | None, reason: str, now: int) -> None:
+        """Another attempt has failed."""
+        row = self.row
+        row["attempts"] += 1
+        if error is not None or reason == "timeout":
+            row["last_error"] = error
+        shown = None if error is None else error.encode("utf-8", "replace")[:MAX_ERROR_BYTES].decode(errors="ignore")
+        past = {"started_at": row["started_at"], "ended_at": now, "reason": reason, "error": shown}
+        self.errors = [*self.errors, {"n": row["deliveries"], **past}][-MAX_ATTEMPTS_KEPT:]
 
     def to_wire(self) -> dict[str, Any]:
         """The job as it is sent."""

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from .._commands import COMMANDS
+from .._core import encode_json
 from ._checking import Refusal, check_item, check_request
 from ._job import FakeJob
 from ._server import Waiter
@@ -21,6 +22,7 @@ EVENTS = frozenset(
     "pushed active completed failed retrying timeout expired cancelled progress stalled".split()  # noqa: SIM905
 )
 STATES = ("waiting", "delayed", "waitingparent", "active", "completed", "failed")
+REASONS = ("failed", "timeout", "worker_lost", "expired_lease", "dependency_failed")
 PENDING = ("waiting", "delayed", "waitingparent")
 
 
@@ -198,8 +200,11 @@ def _wait_job(call: Call) -> None:
 
 def _get_jobs(call: Call) -> Members:
     fields, server = call.fields, call.server
-    if fields["state"] not in STATES:
-        raise Refusal("invalid", f"Invalid: there is no state {fields['state']}")
+    _among("state", fields["state"], STATES)
+    _among("dir", fields.get("dir", "asc"), ("asc", "desc"))
+    _among("reason", fields.get("reason", REASONS[0]), REASONS)
+    if "reason" in fields and fields["state"] != "failed":
+        raise Refusal("invalid", "Invalid: reason is for the state failed")
     jobs = sorted(server.jobs_of(call.queue, fields["state"]), key=lambda job: job.id)
     if fields.get("dir") == "desc":
         jobs.reverse()
@@ -209,10 +214,25 @@ def _get_jobs(call: Call) -> Members:
         raise Refusal("invalid", "Invalid: cursor is not one of this server's")
     start = int(cursor)
     end = start + fields.get("limit", 100)
+    rows = [_previewed(server.to_wire(job), fields.get("preview", 0)) for job in jobs[start:end]]
     return {
-        "jobs": [server.to_wire(job) for job in jobs[start:end]],
+        "jobs": rows,
         "cursor": str(end) if end < len(jobs) else None,
     }
+
+
+def _previewed(row: Members, size: int) -> Members:
+    """A job of a listing: whole, or with so many bytes of its data's text."""
+    if size == 0:
+        return row
+    data = encode_json(row["data"]).encode()
+    del row["errors"]
+    return {**row, "data": data[:size].decode(errors="ignore"), "data_size": len(data)}
+
+
+def _among(name: str, value: str, choices: Sequence[str]) -> None:
+    if value not in choices:
+        raise Refusal("invalid", f"Invalid: {name} must be one of {', '.join(choices)}")
 
 
 def _cancel(call: Call) -> Members:
@@ -228,6 +248,9 @@ def _cancel(call: Call) -> Members:
 
 def _dead(call: Call) -> list[FakeJob]:
     ids, reason = call.fields.get("ids"), call.fields.get("reason")
+    if len({"id", "ids", "reason"} & call.fields.keys()) > 1:
+        raise Refusal("invalid", "Invalid: only one of id, ids and reason may be given")
+    _among("reason", reason or REASONS[0], REASONS)
     if "id" in call.fields:
         ids = [call.fields["id"]]
     jobs = sorted(call.server.jobs_of(call.queue, "failed"), key=lambda job: job.id)

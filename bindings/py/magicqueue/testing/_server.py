@@ -173,12 +173,13 @@ class FakeServer:
         return sorted(jobs, key=lambda job: job.order)
 
     def to_wire(self, job: FakeJob) -> dict[str, Any]:
-        """A job as it is sent, with what it waits for."""
-        wire = job.to_wire()
+        """A job as it is sent to who asks for it, with its past and what it waits for."""
+        wire = {**job.to_wire(), "ended_at": job.ended_at, "errors": job.errors}
         if job.state == "waitingparent":
             wire["waits_for"] = [
                 {"id": id_, "state": self.jobs[id_].state if id_ in self.jobs else "unknown"}
-                for id_ in sorted(job.waits_for)
+                for id_ in dict.fromkeys(job.row["depends_on"])
+                if id_ in job.waits_for
             ]
         return wire
 
@@ -236,6 +237,7 @@ class FakeServer:
 
     def complete(self, job: FakeJob, result: Any) -> None:
         job.state = "completed"
+        job.ended_at = self._now
         job.hold = None
         job.result = result
         self.tell(job, "completed")
@@ -248,8 +250,7 @@ class FakeServer:
     def fail(self, job: FakeJob, error: str | None, reason: str, is_unrecoverable: bool = False) -> None:
         row = job.row
         job.hold = None
-        row["attempts"] += 1
-        row["last_error"] = error
+        job.note_failure(error, reason, self._now)
         if is_unrecoverable or (row["max_attempts"] > 0 and row["attempts"] >= row["max_attempts"]):
             self._bury(job, reason)
             return
@@ -261,6 +262,7 @@ class FakeServer:
         """A job can be pulled again: released, or retried from the dead-letter queue."""
         job.hold = None
         job.reason = None
+        job.ended_at = None
         if delay > 0:
             job.row["run_at"] = self._now + delay
         self._make_ready(job)
@@ -329,5 +331,6 @@ class FakeServer:
 
     def _bury(self, job: FakeJob, reason: str) -> None:
         job.state = "failed"
+        job.ended_at = self._now
         job.reason = reason
         self.tell(job, "failed")

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import unittest
+from decimal import Decimal
 
 from magicqueue import ConnectionLostError, ConnectionOptions, DuplicateError, NotConnectedError, WaitTimeoutError
 from magicqueue._commands import COMMANDS
-from magicqueue._core import Backoff, BadLine, Core, Entry, encode_json
+from magicqueue._core import Backoff, BadLine, Core, Entry, decode_json, encode_json
 from magicqueue._resending import ALWAYS, NEVER, WITH_TOKEN, WITH_TOKENS, may_resend
 from tests.sdk.py.unit.lines import open_core, put, sent
 
@@ -72,6 +73,14 @@ class Json(unittest.TestCase):
         for value in (float("inf"), object(), {1, 2}):
             with self.assertRaises((TypeError, ValueError)):
                 encode_json(value)
+
+    def test_a_number_of_more_digits_than_an_int_may_have_is_read_all_the_same(self) -> None:
+        digits = "9" * 5000
+        read = decode_json(f'{{"data":[{digits},1,1.5]}}'.encode())
+        self.assertEqual([str(value) for value in read["data"][1:]], ["1", "1.5"])
+        self.assertEqual(Decimal(read["data"][0]), Decimal(digits))
+        with self.assertRaises(ValueError):
+            decode_json(b"{")
 
 
 class Losing(unittest.TestCase):
@@ -166,6 +175,17 @@ class Silence(unittest.TestCase):
         self.assertEqual(sent(core), [{"cmd": "PING"}])
         with self.assertRaises(BadLine):
             core.tick(20.0)
+
+    def test_who_listens_for_events_notices_a_dead_connection_too(self) -> None:
+        core = open_core(ping_interval_s=10.0)
+        core.tick(100.0)
+        self.assertEqual(sent(core), [])
+        core.is_listening = True
+        core.tick(100.0)
+        self.assertEqual(sent(core), [{"cmd": "PING"}])
+        self.assertEqual(core.next_due(), 110.0)
+        with self.assertRaises(BadLine):
+            core.tick(110.0)
 
     def test_a_sign_of_life_is_enough(self) -> None:
         core = open_core(ping_interval_s=10.0)

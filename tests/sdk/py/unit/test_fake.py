@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import importlib.util
+import sys
 import threading
+import types
 import unittest
 from collections.abc import Iterator
 from typing import Any
+from unittest import mock
 
 from magicqueue import (
     BatchRefusedError,
@@ -15,6 +19,7 @@ from magicqueue import (
     FailedError,
     InvalidError,
     Job,
+    JobLostError,
     Middleware,
     NotFoundError,
     PushCall,
@@ -25,6 +30,7 @@ from magicqueue import (
     aio,
     current_context,
 )
+from magicqueue._tasks import name_of
 from magicqueue.testing import FakeQueue, FakeServer
 
 WAIT_S = 30.0
@@ -158,6 +164,23 @@ class Queues(unittest.TestCase):
             self.assertIsNone(events.next(0.01))
         self.assertEqual(list(events), [])
 
+    def test_threads_that_share_a_stream_get_each_event_once(self) -> None:
+        read: list[Any] = []
+        with self.queue.events("pushed") as events:
+            for _ in range(3):
+                self.assertIsNone(events.next(0.001))
+            # Polling leaves nothing behind.
+            self.assertEqual(len(events._buffer._arrivals), 0)
+            threads = [threading.Thread(target=lambda: read.extend(events)) for _ in range(4)]
+            for thread in threads:
+                thread.start()
+            ids = [self.queue.push(number) for number in range(50)]
+            while len(read) < len(ids):
+                threads[0].join(0.001)
+        for thread in threads:
+            thread.join(WAIT_S)
+        self.assertEqual(sorted(event.job for event in read), ids)
+
     def test_events_end_with_the_client(self) -> None:
         server = FakeServer()
         client = server.client()
@@ -211,6 +234,19 @@ class Tasks(unittest.TestCase):
         handles[2].cancel()
         self.assertIsNone(handles[2].get())
         queue.close()
+
+    def test_a_task_is_called_after_its_module_however_that_is_run(self) -> None:
+        def task() -> None: ...
+
+        for module in ("__main__", "__mp_main__"):
+            task.__module__, task.__qualname__ = module, "task"
+            main = types.ModuleType(module)
+            with mock.patch.dict(sys.modules, {module: main}):
+                main.__file__ = "/srv/jobs.py"
+                self.assertEqual(name_of(task), "jobs.task")
+                # As with python -m.
+                main.__spec__ = importlib.util.spec_from_loader("shop.jobs", None)
+                self.assertEqual(name_of(task), "shop.jobs.task")
 
     def test_an_unknown_task_fails(self) -> None:
         queue = FakeQueue("q")
@@ -316,6 +352,24 @@ class Workers(unittest.TestCase):
         assert job is not None
         self.assertEqual((job.state, job.attempts), ("waiting", 0))
 
+    def test_progress_of_a_job_that_is_gone_says_so(self) -> None:
+        raised: list[BaseException] = []
+
+        def handler(job: Job, context: Any) -> None:
+            self.queue.cancel(job.id)
+            try:
+                context.update_progress(50)
+            except JobLostError as error:
+                raised.append(error)
+                raise
+
+        lost = threading.Event()
+        worker = Worker("q", handler, client=self.server.client(), on_lost=lambda *_: lost.set())
+        with Running(worker):
+            self.queue.push(1)
+            self.assertTrue(lost.wait(WAIT_S))
+        self.assertEqual(len(raised), 1)
+
     def test_a_worker_asked_to_stop_before_it_starts_does_not_start(self) -> None:
         worker = Worker("q", print, client=self.server.client())
         worker.stop()
@@ -392,6 +446,48 @@ class Asyncio(unittest.TestCase):
             await queue.client.close()
 
         asyncio.run(program())
+
+    def test_plain_functions_have_as_many_threads_as_there_are_handlers(self) -> None:
+        async def program() -> None:
+            server = FakeServer()
+            queue = aio.Queue("q", client=server.aio_client())
+            barrier = threading.Barrier(50)
+
+            def handler(*_: object) -> bool:
+                assert current_context().is_held
+                return barrier.wait(WAIT_S) >= 0
+
+            worker = aio.Worker("q", handler, client=server.aio_client(), concurrency=50)
+            running = asyncio.ensure_future(worker.start())
+            waits = [queue.push_and_wait(number, wait_s=WAIT_S) for number in range(50)]
+            self.assertEqual(await asyncio.gather(*waits), [True] * 50)
+            worker.stop()
+            await asyncio.wait_for(running, WAIT_S)
+            await queue.client.close()
+
+        asyncio.run(program())
+
+    def test_the_end_of_the_loop_gives_a_running_job_back(self) -> None:
+        server = FakeServer()
+
+        async def program() -> None:
+            started = asyncio.Event()
+
+            async def handler(*_: object) -> None:
+                started.set()
+                await asyncio.sleep(WAIT_S)
+
+            worker = aio.Worker("q", handler, client=server.aio_client())
+            self.running = asyncio.ensure_future(worker.start())
+            await asyncio.wait_for(started.wait(), WAIT_S)
+
+        with contextlib.closing(Queue("q", client=server.client())) as queue:
+            id_ = queue.push(1)
+            asyncio.run(program())
+            job = queue.get_job(id_)
+            assert job is not None
+            # Before Python 3.11 a task cannot tell who has cancelled it.
+            self.assertEqual((job.state, job.attempts), ("waiting", 0 if sys.version_info >= (3, 11) else 1))
 
     def test_both_flavours_have_the_same_names(self) -> None:
         for name in ("Queue", "MagicQueueClient", "EventStream", "JobContext", "JobHandle", "Task"):
