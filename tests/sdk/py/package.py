@@ -19,12 +19,16 @@ def port_of(daemon: Daemon) -> int:
     return daemon.tcp[1]
 
 
-def run_python(*arguments: str, **environment: str) -> subprocess.Popen[str]:
-    """A program that can import the package; its output is a pipe."""
+def run_python(
+    *arguments: str, python: str = sys.executable, start_new_session: bool = False, **environment: str
+) -> subprocess.Popen[str]:
+    """A program that can import the package; its input and output are pipes."""
     return subprocess.Popen(
-        [sys.executable, *arguments],
+        [python, *arguments],
+        stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
         env={**os.environ, "PYTHONPATH": str(PACKAGE), **environment},
         cwd=REPOSITORY,
+        start_new_session=start_new_session,
     )

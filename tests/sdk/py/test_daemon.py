@@ -6,7 +6,6 @@ import asyncio
 import os
 import signal
 import threading
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -160,11 +159,11 @@ def test_heartbeats_keep_a_lease_that_is_shorter_than_the_handler(daemon: Daemon
         beats = threading.Event()
 
         def handler(job: Any, _: Any) -> int:
-            # Three leases long; a lost lease would be a second delivery.
-            beats.wait(1.5)
+            # Longer than the lease, and a third of that is time enough for a heartbeat on a busy machine.
+            beats.wait(4.0)
             return int(job.deliveries)
 
-        worker = Worker(queue, handler, "127.0.0.1", port, lease_ms=500)
+        worker = Worker(queue, handler, "127.0.0.1", port, lease_ms=3000)
         thread = started(worker)
         with one.events("stalled") as events:
             assert one.push_and_wait(1, wait_s=WAIT_S) == 1
@@ -248,20 +247,6 @@ Worker({queue!r}, handler, "127.0.0.1", {port}).start()
                     done.add(event.job)
         assert one.get_result(ids[0]) == 2
         stopped(worker, thread)
-
-
-def test_a_killed_child_of_a_worker_of_processes_is_replaced_and_its_job_done(daemon: Daemon, queue: str) -> None:
-    port = port_of(daemon)
-    process = run_python(str(Path(__file__).with_name("process_worker.py")), queue, str(port))
-    with Queue(queue, "127.0.0.1", port) as one:
-        # The first delivery kills its own process.
-        assert one.push_and_wait({"deadly": True}, wait_s=WAIT_S) == 2
-        pids = {one.push_and_wait({}, wait_s=WAIT_S) for _ in range(3)}
-        assert process.pid not in pids
-    process.send_signal(signal.SIGTERM)
-    assert process.wait(WAIT_S) == 0
-    assert process.stdout is not None
-    process.stdout.close()
 
 
 def test_a_forked_child_has_a_connection_of_its_own(daemon: Daemon, queue: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import subprocess
+import sys
 
 import pytest
 
@@ -34,15 +35,21 @@ EXPECTED = {
 }
 
 
-def start(daemon: Daemon, name: str, *arguments: str) -> subprocess.Popen[str]:
-    return run_python(str(EXAMPLES / name), *arguments, MQ_URL=f"mq://127.0.0.1:{port_of(daemon)}")
+def start(daemon: Daemon, name: str, *arguments: str, python: str = sys.executable) -> subprocess.Popen[str]:
+    return run_python(str(EXAMPLES / name), *arguments, python=python, MQ_URL=f"mq://127.0.0.1:{port_of(daemon)}")
+
+
+def say(daemon: Daemon, name: str, python: str = sys.executable) -> list[str]:
+    """The lines that an example writes; it has to end well."""
+    process = start(daemon, name, *([str(port_of(daemon))] if name == "older_program.py" else []), python=python)
+    said = process.communicate(timeout=WAIT_S)[0].splitlines()
+    assert process.returncode == 0
+    return said
 
 
 @pytest.mark.parametrize("name", EXPECTED)
 def test_the_example_says(daemon: Daemon, name: str) -> None:
-    process = start(daemon, name, *([str(port_of(daemon))] if name == "older_program.py" else []))
-    said = process.communicate(timeout=WAIT_S)[0].splitlines()
-    assert (process.returncode, said) == (0, EXPECTED[name])
+    assert say(daemon, name) == EXPECTED[name]
 
 
 def test_tasks_are_done_by_processes_until_sigterm(daemon: Daemon) -> None:

@@ -10,8 +10,9 @@ from typing import Any
 
 import pytest
 
-from magicqueue import ConnectionLostError, MagicQueueClient, Queue, Worker, aio
+from magicqueue import MagicQueueClient, Queue, Worker, aio
 from tests.sdk.py.lasting_daemon import LastingDaemon
+from tests.sdk.py.ledger import Ledger, quiet
 from tests.sdk.py.package import WAIT_S
 
 KILLS = 3
@@ -22,40 +23,6 @@ def lasting(tmp_path: Path) -> Iterator[LastingDaemon]:
     daemon = LastingDaemon(tmp_path / "log")
     yield daemon
     daemon.end()
-
-
-class Ledger:
-    """What pushers were told, and what handlers did. The daemon's word alone is not enough."""
-
-    def __init__(self) -> None:
-        self.lock = threading.Lock()
-        self.accepted: set[str] = set()
-        self.maybe: set[str] = set()
-        self.done: set[str] = set()
-        self.has_grown = threading.Condition(self.lock)
-
-    def push_until(self, push: Any, over: threading.Event, name: str) -> None:
-        number = 0
-        while not over.is_set():
-            number += 1
-            key = f"{name}-{number}"
-            try:
-                push(key)
-            except ConnectionLostError as error:
-                with self.lock:
-                    (self.maybe if error.maybe_done else set()).add(key)
-            else:
-                with self.lock:
-                    self.accepted.add(key)
-
-    def handle(self, job: Any, _context: Any) -> None:
-        with self.has_grown:
-            self.done.add(job.data)
-            self.has_grown.notify_all()
-
-    def wait_for(self, count: int) -> None:
-        with self.has_grown:
-            assert self.has_grown.wait_for(lambda: len(self.done) >= count, WAIT_S)
 
 
 @pytest.mark.parametrize("lease_ms", [None, 1000], ids=["held by connection", "held by lease"])
@@ -70,8 +37,8 @@ def test_workers_and_pushers_go_on_and_no_accepted_job_is_lost(lasting: LastingD
             lasting.port,
             concurrency=2,
             lease_ms=lease_ms,
-            on_lost=_quiet,
-            on_error=_quiet,
+            on_lost=quiet,
+            on_error=quiet,
         )
         for _ in range(2)
     ]
@@ -80,18 +47,14 @@ def test_workers_and_pushers_go_on_and_no_accepted_job_is_lost(lasting: LastingD
     for thread in threads:
         thread.start()
     for _ in range(KILLS):
-        with ledger.lock:
-            before = len(ledger.done)
-        ledger.wait_for(before + 200)
+        ledger.wait_for_more(200)
         lasting.kill()
         lasting.start()
-    ledger.wait_for(len(ledger.done) + 200)
+    ledger.wait_for_more(200)
     over.set()
     for thread in threads[2:]:
         thread.join(WAIT_S)
-    with ledger.has_grown:
-        assert ledger.has_grown.wait_for(lambda: ledger.accepted <= ledger.done, WAIT_S), "accepted jobs are lost"
-        assert ledger.done <= ledger.accepted | ledger.maybe, "jobs that nobody pushed"
+    ledger.check()
     for worker in workers:
         worker.stop()
     for thread in threads:
@@ -150,7 +113,7 @@ def test_the_asyncio_worker_goes_on(lasting: LastingDaemon) -> None:
             if len(done) == 600:
                 worker.stop()
 
-        worker = aio.Worker("q", handler, "127.0.0.1", lasting.port, concurrency=4, on_lost=_quiet, on_error=_quiet)
+        worker = aio.Worker("q", handler, "127.0.0.1", lasting.port, concurrency=4, on_lost=quiet, on_error=quiet)
         running = asyncio.ensure_future(worker.start())
         queue = aio.Queue("q", "127.0.0.1", lasting.port)
         loop = asyncio.get_running_loop()
@@ -168,7 +131,7 @@ def test_the_asyncio_worker_goes_on(lasting: LastingDaemon) -> None:
 def test_a_worker_waits_for_a_daemon_that_is_not_there_yet(lasting: LastingDaemon) -> None:
     lasting.kill()
     done = threading.Event()
-    worker = Worker("q", lambda *_: done.set(), "127.0.0.1", lasting.port, on_error=_quiet)
+    worker = Worker("q", lambda *_: done.set(), "127.0.0.1", lasting.port, on_error=quiet)
     thread = threading.Thread(target=worker.start)
     thread.start()
     lasting.start()
@@ -178,7 +141,3 @@ def test_a_worker_waits_for_a_daemon_that_is_not_there_yet(lasting: LastingDaemo
     worker.stop()
     thread.join(WAIT_S)
     assert not thread.is_alive()
-
-
-def _quiet(*_: object) -> None:
-    pass
