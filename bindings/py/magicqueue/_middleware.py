@@ -14,7 +14,8 @@ from ._jobs import Job
 class PushCall:
     """Jobs on their way to a queue: mappings with ``data`` and options, which a hook may change before it yields.
 
-    ids: what they were given, once they are accepted; 0 for what was refused of a batch.
+    ids: what they were given, once they are accepted; 0 for what was refused of a batch; empty for `Queue.push_soon`,
+    which does not wait.
     """
 
     queue: str

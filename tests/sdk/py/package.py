@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Mapping
 
 from tests.tcp.daemon_process import REPOSITORY, Daemon
 
@@ -20,7 +21,10 @@ def port_of(daemon: Daemon) -> int:
 
 
 def run_python(
-    *arguments: str, python: str = sys.executable, start_new_session: bool = False, **environment: str
+    *arguments: str,
+    python: str = sys.executable,
+    start_new_session: bool = False,
+    environment: Mapping[str, str] | None = None,
 ) -> subprocess.Popen[str]:
     """A program that can import the package; its input and output are pipes."""
     return subprocess.Popen(
@@ -28,7 +32,7 @@ def run_python(
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
-        env={**os.environ, "PYTHONPATH": str(PACKAGE), **environment},
+        env={**os.environ, "PYTHONPATH": str(PACKAGE), **(environment or {})},
         cwd=REPOSITORY,
         start_new_session=start_new_session,
     )

@@ -36,7 +36,8 @@ EXPECTED = {
 
 
 def start(daemon: Daemon, name: str, *arguments: str, python: str = sys.executable) -> subprocess.Popen[str]:
-    return run_python(str(EXAMPLES / name), *arguments, python=python, MQ_URL=f"mq://127.0.0.1:{port_of(daemon)}")
+    environment = {"MQ_URL": f"mq://127.0.0.1:{port_of(daemon)}"}
+    return run_python(str(EXAMPLES / name), *arguments, python=python, environment=environment)
 
 
 def say(daemon: Daemon, name: str, python: str = sys.executable) -> list[str]:

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from magicqueue.testing import FakeServer
-from magicqueue.testing._server import Peer
+from magicqueue.testing._memory import MemoryDaemon, Peer
+from magicqueue.testing._server import START_MS
 from tests.conformance.transcript import Player, Scenario, load_all
 
 LEFT_OUT_FILES = {"clients.jsonl", "cron.jsonl", "hello.jsonl", "metrics.jsonl", "topology.jsonl", "framing.jsonl"}
@@ -29,7 +29,7 @@ SCENARIOS = [one for one in load_all() if is_played(one)]
 
 @pytest.mark.parametrize("scenario", SCENARIOS, ids=[scenario.title for scenario in SCENARIOS])
 def test_the_daemon_in_memory_answers_as_the_transcript_says(scenario: Scenario) -> None:
-    server = FakeServer()
+    server = MemoryDaemon(START_MS)
     lines: list[bytes] = []
     peer = Peer(lines.append)
     server.join(peer)

@@ -80,12 +80,13 @@ class Worker:
     ) -> None:
         self.name = queue_name
         self.handler = handler
+        self.concurrency = check_count("concurrency", concurrency)
+        self.batch_size = check_count("batch_size", batch_size)
+        self.lease_ms = None if lease_ms is None else check_count("lease_ms", lease_ms)
         self.drain_s = drain_s
         self.signals = signals
         self.middleware = tuple(middleware)
-        self._counts = (check_count("concurrency", concurrency), check_count("batch_size", batch_size))
-        self._lease_ms = None if lease_ms is None else check_count("lease_ms", lease_ms)
-        self._place: dict[str, Any] = {
+        self.place: dict[str, Any] = {
             "host": host,
             "port": port,
             "unix_socket": unix_socket,
@@ -94,20 +95,16 @@ class Worker:
             "connection": connection,
             "on_connection": on_connection,
         }
-        self.client = client or MagicQueueClient(**self._place)
+        self.listeners: dict[str, Callable[..., object] | None] = {
+            "completed": on_completed,
+            "failed": on_failed,
+            "lost": on_lost,
+            "error": on_error,
+        }
+        self.client = client or MagicQueueClient(**self.place)
         self._owns_client = client is None
-        self._connection = self.client._connection
-        listeners = {"completed": on_completed, "failed": on_failed, "lost": on_lost, "error": on_error}
-        self._teller = Teller(queue_name, listeners)
-        self._notices: deque[tuple[str, tuple[Any, ...]]] = deque()
-        self._tasks: dict[HeldJob, asyncio.Task[None]] = {}
-        self._threads = Threads()
-        self._is_async = inspect.iscoroutinefunction(inspect.unwrap(handler))
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._changed: asyncio.Event | None = None
-        self._flow: Flow | None = None
+        self._run: TaskRun | None = None
         self._drain_asked: float | None = None
-        self._stop_at: float | None = None
 
     @classmethod
     def from_url(cls, url: str, handler: Handler, **options: Any) -> Worker:
@@ -119,44 +116,74 @@ class Worker:
 
         Raises RefusedError if the daemon refuses the worker for good; RuntimeError if it runs already.
         """
-        if self._flow is not None:
+        if self._run is not None:
             raise RuntimeError("the worker runs already")
+        run = self._run = TaskRun(self)
+        if self._drain_asked is not None:
+            run.ask_to_stop(self._drain_asked)
+        try:
+            await run.run()
+        finally:
+            self._run = self._drain_asked = None
+
+    def stop(self, drain_s: float | None = None) -> None:
+        """Ask the worker to stop, in its loop's thread; `start` returns when it has. As `magicqueue.Worker.stop`."""
+        drain_s = self.drain_s if drain_s is None else drain_s
+        if self._run is None:
+            self._drain_asked = drain_s
+        else:
+            self._run.ask_to_stop(drain_s)
+
+
+class TaskRun:
+    """One run of a worker, from start() to its end: handlers are tasks of the running loop."""
+
+    def __init__(self, worker: Worker) -> None:
+        self._worker = worker
+        self._connection = worker.client._connection
         self._loop = asyncio.get_running_loop()
         self._changed = asyncio.Event()
-        flow = self._flow = Flow(
-            self, self._connection.core, self._connection.submit, self.name, *self._counts, self._lease_ms
+        self._teller = Teller(worker.name, worker.listeners)
+        self._notices: deque[tuple[str, tuple[Any, ...]]] = deque()
+        self._tasks: dict[HeldJob, asyncio.Task[None]] = {}
+        self._threads = Threads()
+        self._is_async = inspect.iscoroutinefunction(inspect.unwrap(worker.handler))
+        self._stop_at: float | None = None
+        self._flow = Flow(
+            self,
+            self._connection.core,
+            self._connection.submit,
+            worker.name,
+            worker.concurrency,
+            worker.batch_size,
+            worker.lease_ms,
         )
-        if self._drain_asked is not None:
-            self.stop(self._drain_asked)
+
+    def ask_to_stop(self, drain_s: float) -> None:
+        until = self.now() + drain_s
+        self._stop_at = until if self._stop_at is None else min(self._stop_at, until)
+        self._flow.stop()
+        self.wake()
+
+    async def run(self) -> None:
+        flow = self._flow
         watched = self._watch_signals()
         try:
             self._connection.start()
             flow.begin(self.now())
             await self._look_after(lambda: self._stop_at is not None or flow.failure is not None, None)
             if flow.failure is None:
-                await self._drain(flow)
+                await self._drain()
         finally:
             for number in watched:
                 self._loop.remove_signal_handler(number)
-            await self._end(flow)
+            await self._end()
         if flow.failure is not None:
             raise flow.failure
-
-    def stop(self, drain_s: float | None = None) -> None:
-        """Ask the worker to stop, in its loop's thread; `start` returns when it has. As `magicqueue.Worker.stop`."""
-        drain_s = self.drain_s if drain_s is None else drain_s
-        if self._flow is None:
-            self._drain_asked = drain_s
-            return
-        until = self.now() + drain_s
-        self._stop_at = until if self._stop_at is None else min(self._stop_at, until)
-        self._flow.stop()
-        self.wake()
 
     # For the flow
 
     def launch(self, held: HeldJob) -> None:
-        assert self._loop is not None
         task = self._tasks[held] = self._loop.create_task(self._handle(held))
         task.add_done_callback(lambda _task: self._tasks.pop(held, None))
 
@@ -171,28 +198,25 @@ class Worker:
             self.wake()
 
     def wake(self) -> None:
-        if self._changed is not None:
-            self._changed.set()
+        self._changed.set()
 
     def now(self) -> float:
-        assert self._loop is not None
         return self._loop.time()
 
-    # The run
+    # The task of start()
 
     def _watch_signals(self) -> Sequence[int]:
-        if not self.signals or threading.current_thread() is not threading.main_thread():
+        if not self._worker.signals or threading.current_thread() is not threading.main_thread():
             return ()
-        assert self._loop is not None
         for number in SIGNALS:
             self._loop.add_signal_handler(number, self._on_signal)
         return SIGNALS
 
     def _on_signal(self) -> None:
-        self.stop(None if self._stop_at is None else 0)
+        self.ask_to_stop(self._worker.drain_s if self._stop_at is None else 0)
 
     async def _look_after(self, is_over: Callable[[], bool], until: float | None) -> None:
-        assert self._changed is not None and self._flow is not None
+        """Send heartbeats, call listeners, until it is over or the time is."""
         while True:
             await self._tell_all()
             self._changed.clear()
@@ -213,43 +237,41 @@ class Worker:
             if inspect.isawaitable(told):
                 await told
 
-    async def _drain(self, flow: Flow) -> None:
+    async def _drain(self) -> None:
+        flow, core = self._flow, self._connection.core
         while flow.running > 0 and self._stop_at is not None and self.now() < self._stop_at:
             before = self._stop_at
             await self._look_after(lambda: flow.running == 0 or self._stop_at != before, before)  # noqa: B023
         flow.give_back_rest()
-        core = self._connection.core
         await self._look_after(lambda: flow.is_settled or not core.is_open, self.now() + SETTLE_S)
 
-    async def _end(self, flow: Flow) -> None:
+    async def _end(self) -> None:
+        flow, worker = self._flow, self._worker
         if not flow.is_stopping:
             flow.stop()
             flow.give_back_rest()
         count = len(flow.late)
-        await self.client.close()
+        await worker.client.close()
         if self._tasks:
             await asyncio.wait(list(self._tasks.values()), timeout=SETTLE_S)
         flow.leave()
         self._threads.end()
-        self._threads = Threads()
         await self._tell_all()
         late = flow.late[count:]
-        if late and self._lease_ms is not None and self._owns_client:
-            async with MagicQueueClient(**self._place) as client:
+        if late and worker.lease_ms is not None and worker._owns_client:
+            async with MagicQueueClient(**worker.place) as client:
                 await client._connection.request(Entry(release_text(late), resend=True))
-        self._flow = self._drain_asked = self._stop_at = None
 
     async def _handle(self, held: HeldJob) -> None:
-        assert self._flow is not None
-        flow = self._flow
+        flow, worker = self._flow, self._worker
         context = JobContext(held, self._connection, self._threads)
         current.set(context)
         try:
-            with around_process(self.middleware, held.job, context):
+            with around_process(worker.middleware, held.job, context):
                 if self._is_async:
-                    result = await self.handler(held.job, context)
+                    result = await worker.handler(held.job, context)
                 else:
-                    result = await context.to_thread(self.handler, held.job, context)
+                    result = await context.to_thread(worker.handler, held.job, context)
             one = done(held, result)
         except BaseException as error:
             if _is_cancelled_from_outside(error):

@@ -11,13 +11,13 @@ from .._client import MagicQueueClient
 from .._connection import Connection
 from .._core import ConnectionOptions
 from ..aio._connection import AsyncConnection, AsyncLink, Receiver
-from ._server import FakeServer, Peer
+from ._memory import MemoryDaemon, Peer
 
 
 class FakeLink:
     """A link of the threaded client."""
 
-    def __init__(self, server: FakeServer) -> None:
+    def __init__(self, server: MemoryDaemon) -> None:
         self._server = server
         self._changed = threading.Condition()
         self._inbox: list[bytes] = []
@@ -63,7 +63,7 @@ class FakeLink:
 class FakeAsyncLink:
     """A link of the asyncio client."""
 
-    def __init__(self, server: FakeServer, receiver: Receiver) -> None:
+    def __init__(self, server: MemoryDaemon, receiver: Receiver) -> None:
         self._server = server
         self._receiver: Receiver | None = receiver
         self._loop = asyncio.get_running_loop()
@@ -94,12 +94,12 @@ class FakeAsyncLink:
         self._server.leave(self._peer)
 
 
-def threaded_client(server: FakeServer) -> MagicQueueClient:
+def threaded_client(server: MemoryDaemon) -> MagicQueueClient:
     connection = Connection(Address("memory"), ConnectionOptions(), lambda _timeout_s: FakeLink(server))
     return MagicQueueClient(_link=connection)
 
 
-def asyncio_client(server: FakeServer) -> aio.MagicQueueClient:
+def asyncio_client(server: MemoryDaemon) -> aio.MagicQueueClient:
     async def dial(receiver: Receiver) -> AsyncLink:
         return FakeAsyncLink(server, receiver)
 

@@ -11,10 +11,10 @@ from .._commands import COMMANDS
 from .._core import encode_json
 from ._checking import Refusal, check_item, check_request
 from ._job import FakeJob
-from ._server import Waiter
+from ._memory import Waiter
 
 if TYPE_CHECKING:
-    from ._server import FakeServer, Peer
+    from ._memory import MemoryDaemon, Peer
 
 Members = dict[str, Any]
 
@@ -30,7 +30,7 @@ PENDING = ("waiting", "delayed", "waitingparent")
 class Call:
     """A checked request, and what it can be answered with."""
 
-    server: FakeServer
+    server: MemoryDaemon
     peer: Peer
     fields: Members
     answer: Callable[[Members], None]
@@ -43,7 +43,7 @@ class Call:
 
 
 def execute(
-    server: FakeServer,
+    server: MemoryDaemon,
     peer: Peer,
     request: Members,
     answer: Callable[[Members], None],
@@ -319,7 +319,7 @@ def _list_queues(call: Call) -> Members:
     return {"queues": [_counts(call.server, name) for name in call.server.queues]}
 
 
-def _counts(server: FakeServer, name: str) -> Members:
+def _counts(server: MemoryDaemon, name: str) -> Members:
     settings = server.settings_of(name)
 
     def count(state: str) -> int:

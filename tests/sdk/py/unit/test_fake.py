@@ -486,8 +486,9 @@ class Asyncio(unittest.TestCase):
             asyncio.run(program())
             job = queue.get_job(id_)
             assert job is not None
-            # Before Python 3.11 a task cannot tell who has cancelled it.
-            self.assertEqual((job.state, job.attempts), ("waiting", 0 if sys.version_info >= (3, 11) else 1))
+            # Before Python 3.11 a task cannot tell who has cancelled it: it depends on which is cancelled first.
+            self.assertEqual(job.state, "waiting")
+            self.assertLessEqual(job.attempts, 0 if sys.version_info >= (3, 11) else 1)
 
     def test_both_flavours_have_the_same_names(self) -> None:
         for name in ("Queue", "MagicQueueClient", "EventStream", "JobContext", "JobHandle", "Task"):
