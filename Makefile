@@ -27,6 +27,7 @@ else
 MODE := release
 endif
 BUILT := $(VENV)/built-$(MODE)
+PY := bindings/py
 TS := bindings/ts
 UI := mqfast/http/ui
 STATIC := mqfast/http/static/index.html
@@ -41,6 +42,7 @@ test: $(BUILT) $(STATIC) $(VENV)/browser tests/browser/node_modules/.package-loc
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/mypy --config-file $(PY)/pyproject.toml
 	cd $(UI) && npm run --silent check
 	env $(SANITIZED) $(BIN)/pytest
 	cd $(TS) && npm run --silent test:all
@@ -50,6 +52,7 @@ check: $(BUILT)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/mypy --config-file $(PY)/pyproject.toml
 	$(MAKE) -C csrc test
 	env $(SANITIZED) $(BIN)/pytest -q tests/unit
 
