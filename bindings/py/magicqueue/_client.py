@@ -95,6 +95,27 @@ def address_of(
     return resolve_address(host, port, unix_socket, token, url, os.environ.get("MQ_URL"))
 
 
+def place_of(
+    host: str | None,
+    port: int | None,
+    unix_socket: str | None,
+    token: str | None,
+    url: str | None,
+    connection: ConnectionOptions | None,
+    on_connection: OnConnection | None,
+) -> dict[str, Any]:
+    """The arguments of a client, to make another one like it."""
+    return {
+        "host": host,
+        "port": port,
+        "unix_socket": unix_socket,
+        "token": token,
+        "url": url,
+        "connection": connection,
+        "on_connection": on_connection,
+    }
+
+
 class MagicQueueClient:
     """A connection to the daemon for any command. Threads may share it.
 
@@ -116,8 +137,10 @@ class MagicQueueClient:
         on_connection: OnConnection | None = None,
         _link: Connection | None = None,
     ) -> None:
+        self._place: dict[str, Any] | None = None
         if _link is None:
             address = address_of(host, port, unix_socket, token, url)
+            self._place = place_of(host, port, unix_socket, token, url, connection, on_connection)
             _link = Connection(address, connection or ConnectionOptions())
         self._connection = _link
         self._subscriptions = Subscriptions(_link.core, _link.submit)

@@ -28,6 +28,7 @@ from .errors import ConnectionLostError, MagicQueueError, NotConnectedError, Ref
 Answer = dict[str, Any]
 
 _encoder = json.JSONEncoder(separators=(",", ":"), allow_nan=False, ensure_ascii=False)
+_decoder = json.JSONDecoder()
 _ascii_encoder = json.JSONEncoder(separators=(",", ":"), allow_nan=False)
 
 
@@ -49,10 +50,11 @@ def decode_json(line: bytes) -> Any:
     A whole number with more digits than Python's int reads (``sys.set_int_max_str_digits``) becomes a Decimal: one job
     with such a number must not end the connection, again and again, of every worker that gets it.
     """
+    text = line.decode()
     try:
-        return json.loads(line)
+        return _decoder.decode(text)
     except ValueError:
-        return json.loads(line, parse_int=_whole_number)
+        return json.loads(text, parse_int=_whole_number)
 
 
 def _whole_number(digits: str) -> int | Decimal:

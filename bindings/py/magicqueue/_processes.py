@@ -105,12 +105,12 @@ class ProcessRun(Run):
     def _spawn(self) -> None:
         worker = self._worker
         options: dict[str, Any] = {
-            **worker.place,
+            **worker._place,
             "batch_size": worker.batch_size,
             "lease_ms": worker.lease_ms,
             "drain_s": worker.drain_s,
             "middleware": worker.middleware,
-            **{f"on_{kind}": listener for kind, listener in worker.listeners.items()},
+            **{f"on_{kind}": listener for kind, listener in worker._listeners.items()},
         }
         ours, theirs = self._context.Pipe()
         process = self._context.Process(target=_run_child, args=(worker.name, worker.handler, options, theirs))

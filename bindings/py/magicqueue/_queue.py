@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypedDict
 from . import _calls
 from ._batching import Push, PushBatcher
 from ._calls import Call
-from ._client import EventStream, MagicQueueClient, OnConnection
+from ._client import EventStream, MagicQueueClient, OnConnection, place_of
 from ._core import ConnectionOptions, Entry, encode_json
 from ._jobs import CronJob, Job, Metrics, Progress, QueueMetrics, Stats
 from ._middleware import Middleware, PushCall, around_push
@@ -64,16 +64,8 @@ class Queue(TaskBook):
     ) -> None:
         super().__init__()
         self.name = name
-        self._place: dict[str, Any] = {
-            "host": host,
-            "port": port,
-            "unix_socket": unix_socket,
-            "token": token,
-            "url": url,
-            "connection": connection,
-            "on_connection": on_connection,
-        }
-        self.client = client or MagicQueueClient(**self._place)
+        place = place_of(host, port, unix_socket, token, url, connection, on_connection)
+        self.client = client or MagicQueueClient(**place)
         self._owns_client = client is None
         self._connection = self.client._connection
         self._name_json = encode_json(name)
@@ -123,6 +115,7 @@ class Queue(TaskBook):
     ) -> int:
         """Add a job and return its id.
 
+        data: anything that is JSON. What the options mean is said at `PushOptions`; times are milliseconds.
         Raises DuplicateError if the unique key is in use; ConnectionLostError (``maybe_done`` true) if the connection
         was lost before the answer: without a unique key the job is not pushed a second time.
         """
@@ -378,10 +371,13 @@ class Queue(TaskBook):
     # Tasks
 
     def worker(self, **options: Any) -> Worker:
-        """A worker for this queue's tasks, at the same daemon. Options: those of `Worker`."""
+        """A worker for this queue's tasks, at the same daemon, with the same middleware. Options: those of `Worker`.
+
+        Raises ValueError if the queue's client is one of a `FakeServer` and none is given for the worker.
+        """
         from ._worker import Worker
 
-        return Worker(self.name, self.run_task, **{**self._place, **options})
+        return Worker(self.name, self.run_task, **worker_options(self.client._place, self._middleware, options))
 
     def _do(self, call: Call) -> Any:
         self._connection.ensure()
@@ -397,6 +393,15 @@ def queue_named_by(url: str) -> str:
     from ._address import parse_url, queue_of
 
     return queue_of(parse_url(url))
+
+
+def worker_options(
+    place: Mapping[str, Any] | None, middleware: Sequence[Middleware], options: Mapping[str, Any]
+) -> dict[str, Any]:
+    """The arguments of a worker for the tasks of a queue: what is given, else as the queue's own."""
+    if place is None and options.get("client") is None:
+        raise ValueError("a worker beside a client in memory needs a client of its own: client=server.client()")
+    return {**(place or {}), "middleware": middleware, **options}
 
 
 def options_of(

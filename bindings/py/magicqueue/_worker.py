@@ -12,7 +12,7 @@ from time import monotonic
 from typing import Any
 
 from ._acknowledging import done
-from ._client import MagicQueueClient, OnConnection
+from ._client import MagicQueueClient, OnConnection, place_of
 from ._commands import NotFoundError
 from ._connection import Connection
 from ._core import ConnectionOptions, Entry
@@ -104,22 +104,14 @@ class Worker:
         self.drain_s = drain_s
         self.signals = signals
         self.middleware = tuple(middleware)
-        self.place: dict[str, Any] = {
-            "host": host,
-            "port": port,
-            "unix_socket": unix_socket,
-            "token": token,
-            "url": url,
-            "connection": connection,
-            "on_connection": on_connection,
-        }
-        self.listeners: dict[str, Callable[..., object] | None] = {
+        self._place = place_of(host, port, unix_socket, token, url, connection, on_connection)
+        self._listeners: dict[str, Callable[..., object] | None] = {
             "completed": on_completed,
             "failed": on_failed,
             "lost": on_lost,
             "error": on_error,
         }
-        self.client = client or MagicQueueClient(**self.place)
+        self.client = client or MagicQueueClient(**self._place)
         self._owns_client = client is None
         self._stop_lock = threading.Lock()
         self._run: Run | None = None
@@ -227,7 +219,7 @@ class ThreadRun(Run):
     def __init__(self, worker: Worker) -> None:
         self._worker = worker
         self._connection = worker.client._connection
-        self._teller = Teller(worker.name, worker.listeners)
+        self._teller = Teller(worker.name, worker._listeners)
         self._todo: SimpleQueue[HeldJob | None] = SimpleQueue()
         self._notices: deque[tuple[str, tuple[Any, ...]]] = deque()
         self._alarm = Entry("")
@@ -324,6 +316,11 @@ class ThreadRun(Run):
 
     def _end(self, threads: Sequence[threading.Thread]) -> None:
         flow = self._flow
+        with self._connection.lock:
+            if not flow.is_stopping:
+                # Something was raised in the thread of start().
+                flow.stop()
+                flow.give_back_rest()
         for _ in threads:
             self._todo.put(None)
         count = len(flow.late)
@@ -339,7 +336,7 @@ class ThreadRun(Run):
     def _release_late(self, jobs: list[Job]) -> None:
         """Leased jobs that came while the connection was closing, which could not be given back on it."""
         if jobs and self._worker.lease_ms is not None and self._worker._owns_client:
-            with MagicQueueClient(**self._worker.place) as client:
+            with MagicQueueClient(**self._worker._place) as client:
                 client._connection.request(Entry(release_text(jobs), resend=True))
 
     # The threads of the handlers

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import signal
 import threading
@@ -18,6 +19,7 @@ from magicqueue import (
     InvalidError,
     JobLostError,
     MagicQueueClient,
+    Middleware,
     Queue,
     Worker,
     aio,
@@ -191,6 +193,45 @@ def test_a_job_that_is_cancelled_is_lost_to_its_handler(daemon: Daemon, queue: s
         one.cancel(id_)
         assert ended.wait(WAIT_S)
         stopped(worker, thread)
+
+
+def test_a_queue_with_a_shared_client_makes_workers_for_the_same_daemon(daemon: Daemon, queue: str) -> None:
+    seen: list[str] = []
+
+    class Noting(Middleware):
+        def process(self, job: Any, context: Any) -> contextlib.AbstractContextManager[object]:
+            seen.append(job.data["task"])
+            return contextlib.nullcontext()
+
+    with MagicQueueClient("127.0.0.1", port_of(daemon)) as client:
+        one = Queue(queue, client=client, middleware=[Noting()])
+        double = one.task(name="double")(lambda number: 2 * number)
+        worker = one.worker()
+        thread = started(worker)
+        assert double.delay(4).wait(WAIT_S) == 8
+        stopped(worker, thread)
+        assert seen == ["double"]
+        one.close()
+        assert client.is_connected()
+
+
+def test_a_leased_job_is_given_back_when_start_is_interrupted(daemon: Daemon, queue: str) -> None:
+    port = port_of(daemon)
+    with Queue(queue, "127.0.0.1", port) as one:
+        interrupts = [KeyboardInterrupt()]
+
+        def interrupt(*_: object) -> None:
+            if interrupts:
+                raise interrupts.pop()
+
+        one.push("bad", max_attempts=1)
+        one.push_many(range(3))
+        worker = Worker(queue, lambda *_: 1 / 0, "127.0.0.1", port, lease_ms=600_000, on_failed=interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            worker.start()
+        counts = one.counts()
+        assert counts is not None
+        assert counts.processing == 0
 
 
 def test_sigterm_stops_a_worker_of_the_main_thread_and_its_jobs_are_given_back(daemon: Daemon, queue: str) -> None:

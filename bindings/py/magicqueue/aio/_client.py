@@ -8,7 +8,7 @@ from typing import Any
 
 from .._address import Address
 from .._calls import entry_of
-from .._client import OnConnection, StateTeller, address_of
+from .._client import OnConnection, StateTeller, address_of, place_of
 from .._core import ConnectionOptions
 from .._events import EventBuffer, Subscriptions
 from .._jobs import Event
@@ -83,8 +83,10 @@ class MagicQueueClient:
         on_connection: OnConnection | None = None,
         _link: AsyncConnection | None = None,
     ) -> None:
+        self._place: dict[str, Any] | None = None
         if _link is None:
             address: Address = address_of(host, port, unix_socket, token, url)
+            self._place = place_of(host, port, unix_socket, token, url, connection, on_connection)
             _link = AsyncConnection(address, connection or ConnectionOptions())
         self._connection = _link
         self._subscriptions = Subscriptions(_link.core, _link.submit)

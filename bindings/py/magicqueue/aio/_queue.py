@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 from .. import _calls
 from .._batching import PushBatcher
 from .._calls import Call
-from .._client import OnConnection
+from .._client import OnConnection, place_of
 from .._core import ConnectionOptions, Entry, encode_json
 from .._jobs import CronJob, Job, Metrics, Progress, QueueMetrics, Stats
 from .._middleware import Middleware, PushCall, around_push
-from .._queue import options_of, queue_named_by
+from .._queue import options_of, queue_named_by, worker_options
 from ._client import EventStream, MagicQueueClient
 from ._connection import future_of
 from ._tasks import AsyncTaskBook
@@ -46,16 +46,8 @@ class Queue(AsyncTaskBook):
     ) -> None:
         super().__init__()
         self.name = name
-        self._place: dict[str, Any] = {
-            "host": host,
-            "port": port,
-            "unix_socket": unix_socket,
-            "token": token,
-            "url": url,
-            "connection": connection,
-            "on_connection": on_connection,
-        }
-        self.client = client or MagicQueueClient(**self._place)
+        place = place_of(host, port, unix_socket, token, url, connection, on_connection)
+        self.client = client or MagicQueueClient(**place)
         self._owns_client = client is None
         self._connection = self.client._connection
         self._name_json = encode_json(name)
@@ -317,10 +309,10 @@ class Queue(AsyncTaskBook):
     # Tasks
 
     def worker(self, **options: Any) -> Worker:
-        """A worker for this queue's tasks, at the same daemon. Options: those of `Worker`."""
+        """A worker for this queue's tasks, as `magicqueue.Queue.worker`. Options: those of `Worker`."""
         from ._worker import Worker
 
-        return Worker(self.name, self.run_task, **{**self._place, **options})
+        return Worker(self.name, self.run_task, **worker_options(self.client._place, self._middleware, options))
 
     async def _do(self, call: Call) -> Any:
         await self._connection.ensure()

@@ -35,7 +35,7 @@ class LoopRun(Run):
 
     async def _run(self) -> None:
         outer = self._worker
-        options: dict[str, Any] = {f"on_{kind}": listener for kind, listener in outer.listeners.items()}
+        options: dict[str, Any] = {f"on_{kind}": listener for kind, listener in outer._listeners.items()}
         inner = Worker(
             outer.name,
             outer.handler,
@@ -45,7 +45,7 @@ class LoopRun(Run):
             drain_s=outer.drain_s,
             signals=False,
             middleware=outer.middleware,
-            **outer.place,
+            **outer._place,
             **options,
         )
         with self._lock:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from .._acknowledging import done
-from .._client import OnConnection
+from .._client import OnConnection, place_of
 from .._commands import NotFoundError
 from .._core import ConnectionOptions, Entry
 from .._flow import Flow, check_count, progress_text, release_text
@@ -86,22 +86,14 @@ class Worker:
         self.drain_s = drain_s
         self.signals = signals
         self.middleware = tuple(middleware)
-        self.place: dict[str, Any] = {
-            "host": host,
-            "port": port,
-            "unix_socket": unix_socket,
-            "token": token,
-            "url": url,
-            "connection": connection,
-            "on_connection": on_connection,
-        }
-        self.listeners: dict[str, Callable[..., object] | None] = {
+        self._place = place_of(host, port, unix_socket, token, url, connection, on_connection)
+        self._listeners: dict[str, Callable[..., object] | None] = {
             "completed": on_completed,
             "failed": on_failed,
             "lost": on_lost,
             "error": on_error,
         }
-        self.client = client or MagicQueueClient(**self.place)
+        self.client = client or MagicQueueClient(**self._place)
         self._owns_client = client is None
         self._run: TaskRun | None = None
         self._drain_asked: float | None = None
@@ -143,7 +135,7 @@ class TaskRun:
         self._connection = worker.client._connection
         self._loop = asyncio.get_running_loop()
         self._changed = asyncio.Event()
-        self._teller = Teller(worker.name, worker.listeners)
+        self._teller = Teller(worker.name, worker._listeners)
         self._notices: deque[tuple[str, tuple[Any, ...]]] = deque()
         self._tasks: dict[HeldJob, asyncio.Task[None]] = {}
         self._threads = Threads()
@@ -259,7 +251,7 @@ class TaskRun:
         await self._tell_all()
         late = flow.late[count:]
         if late and worker.lease_ms is not None and worker._owns_client:
-            async with MagicQueueClient(**worker.place) as client:
+            async with MagicQueueClient(**worker._place) as client:
                 await client._connection.request(Entry(release_text(late), resend=True))
 
     async def _handle(self, held: HeldJob) -> None:

@@ -59,7 +59,7 @@ class FakeQueue(Queue):
 
     def worker(self, **options: Any) -> Worker:
         """A real worker, in threads, for this queue's tasks."""
-        return Worker(self.name, self.run_task, client=self.server.client(), **options)
+        return super().worker(**{"client": self.server.client(), **options})
 
     def _run_one(self, handler: Callable[[Job, Any], Any], job: Job) -> None:
         context = JobContext(HeldJob(job), self._connection)

@@ -375,6 +375,11 @@ class Workers(unittest.TestCase):
         worker.stop()
         worker.start()
 
+    def test_a_worker_beside_a_client_in_memory_needs_one_of_its_own(self) -> None:
+        with self.assertRaises(ValueError):
+            self.queue.worker()
+        self.assertEqual(self.queue.worker(client=self.server.client(), concurrency=2).concurrency, 2)
+
     def test_nonsense_is_refused(self) -> None:
         nonsense: list[dict[str, Any]] = [
             {"concurrency": 0},
