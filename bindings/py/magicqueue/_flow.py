@@ -162,7 +162,7 @@ class Flow(Listener):
         self._gone(held)
 
     def given_up(self, held: HeldJob) -> None:
-        """A handler was ended from outside: its job is given back, with no attempt spent."""
+        """A handler was ended from outside, or did not begin: its job is given back, with no attempt spent."""
         if held.is_held:
             held.reason = WorkerStoppedError("The handler was cancelled")
             self.release([held.job])

@@ -350,6 +350,11 @@ class ThreadRun(Run):
             del held
 
     def _handle(self, held: HeldJob) -> None:
+        if not held.is_held:
+            # It was lost before its handler began.
+            with self._connection.lock:
+                self._flow.given_up(held)
+            return
         context = JobContext(held, self._connection)
         worker = self._worker
         current.set(context)

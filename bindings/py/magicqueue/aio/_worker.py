@@ -177,7 +177,13 @@ class TaskRun:
 
     def launch(self, held: HeldJob) -> None:
         task = self._tasks[held] = self._loop.create_task(self._handle(held))
-        task.add_done_callback(lambda _task: self._tasks.pop(held, None))
+        task.add_done_callback(lambda task: self._ended(held, task))
+
+    def _ended(self, held: HeldJob, task: asyncio.Task[None]) -> None:
+        del self._tasks[held]
+        if task.cancelled():
+            # It was cancelled before it began: nothing of it has run, not even what says that it has ended.
+            self._flow.given_up(held)
 
     def give_up(self, held: HeldJob) -> None:
         task = self._tasks.get(held)

@@ -15,6 +15,7 @@ from unittest import mock
 
 from magicqueue import (
     BatchRefusedError,
+    ConnectionOptions,
     DuplicateError,
     FailedError,
     InvalidError,
@@ -30,8 +31,13 @@ from magicqueue import (
     aio,
     current_context,
 )
+from magicqueue._address import Address
 from magicqueue._tasks import name_of
+from magicqueue.aio._connection import AsyncConnection, Receiver
 from magicqueue.testing import FakeQueue, FakeServer
+from magicqueue.testing._links import FakeAsyncLink, asyncio_client
+from magicqueue.testing._memory import MemoryDaemon
+from magicqueue.testing._server import START_MS
 
 WAIT_S = 30.0
 
@@ -471,6 +477,39 @@ class Asyncio(unittest.TestCase):
             await queue.client.close()
 
         asyncio.run(program())
+
+    def test_a_job_that_is_lost_before_its_handler_begins_makes_room_for_another(self) -> None:
+        async def program() -> None:
+            daemon = MemoryDaemon(START_MS)
+            cuts: list[str] = []
+
+            class CuttingLink(FakeAsyncLink):
+                """Brings the first jobs, and ends in the same turn of the loop."""
+
+                def _received(self, data: bytes) -> None:
+                    receiver = self._receiver
+                    super()._received(data)
+                    if receiver is not None and b'"jobs":[{' in data and not cuts:
+                        cuts.append("cut")
+                        receiver.ended("cut")
+
+            async def dial(receiver: Receiver) -> FakeAsyncLink:
+                return CuttingLink(daemon, receiver)
+
+            async def handler(job: Job, _: object) -> int:
+                return job.deliveries
+
+            connection = AsyncConnection(Address("memory"), ConnectionOptions(), dial)
+            worker = aio.Worker("q", handler, client=aio.MagicQueueClient(_link=connection), on_lost=lambda *_: None)
+            queue = aio.Queue("q", client=asyncio_client(daemon))
+            running = asyncio.ensure_future(worker.start())
+            self.assertEqual(await queue.push_and_wait(1, wait_s=WAIT_S), 2)
+            worker.stop()
+            await asyncio.wait_for(running, WAIT_S)
+            await queue.client.close()
+
+        with self.assertLogs("magicqueue"):
+            asyncio.run(asyncio.wait_for(program(), WAIT_S))
 
     def test_the_end_of_the_loop_gives_a_running_job_back(self) -> None:
         server = FakeServer()
