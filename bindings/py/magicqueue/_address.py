@@ -64,6 +64,9 @@ def resolve_address(
     """What these arguments mean: what is given counts before the URL, that before the environment's, that before
     localhost:6789. The environment counts only if neither a URL nor a place is given.
     """
+    for name, value in (("host", host), ("unix_socket", unix_socket), ("token", token), ("url", url)):
+        if value is not None and not isinstance(value, str):
+            raise MagicQueueError(f"{name} is a string, not {value!r}" if name != "token" else "token is a string")
     is_place_given = not (host is None and port is None and unix_socket is None)
     text = url or (None if is_place_given else environment_url or None)
     base = parse_url(text) if text else Address()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import unittest
+from typing import Any
 from unittest import mock
 
 from magicqueue import MagicQueueError, Queue, Worker
@@ -38,6 +39,19 @@ class Urls(unittest.TestCase):
         self.assertEqual(resolve(url="mq://u"), Address("u"))
         self.assertEqual(resolve(url="mq://t@u:5", port=6).port, 6)
         self.assertEqual(resolve(url="mq+unix:///s", host="h").unix_socket, None)
+
+    def test_what_has_not_the_type_of_an_address_is_refused(self) -> None:
+        nonsense: list[dict[str, Any]] = [
+            {"host": 5},
+            {"unix_socket": 2},
+            {"token": b"secret"},
+            {"url": 1},
+            {"port": "1"},
+        ]
+        for given in nonsense:
+            with self.assertRaises(MagicQueueError) as raised:
+                Queue("q", **given)
+            self.assertNotIn("secret", str(raised.exception))
 
     def test_queue_and_worker_of_a_url(self) -> None:
         self.assertEqual(Queue.from_url("mq://h/emails").name, "emails")
