@@ -72,6 +72,11 @@ def test_every_package_is_shipped() -> None:
     assert (FOLDER / "magicqueue" / "py.typed").exists()
 
 
+def test_the_version_is_that_of_the_project() -> None:
+    project = tomllib.loads((FOLDER / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert project["version"] == magicqueue.__version__
+
+
 def public_members(owner: type) -> Iterator[tuple[str, object]]:
     """The public methods, properties and class methods that a class adds to what it inherits from elsewhere."""
     for name in dir(owner):
