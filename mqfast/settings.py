@@ -1,8 +1,9 @@
-"""The daemon's settings: one table, read from flags, environment and a TOML file, and rendered from here.
+"""The settings: one table, read from flags, environment and a TOML file, and rendered from here.
 
-A row of the table is a field of Settings. Its flag, environment variable and TOML key follow from its name; --help and
-the README's table are printed from it. A value comes from the first of flag, environment variable, TOML file and
-default that has one. Nothing here reads the process's environment: load() takes it as an argument.
+A row of the table is a field of Settings, which the daemon has, or of ClientSettings, which the other commands have.
+Its flag, environment variable and TOML key follow from its name; --help and the README's table are printed from it. A
+value comes from the first of flag, environment variable, TOML file and default that has one. Nothing here reads the
+process's environment: load() takes it as an argument.
 
 ``python -m mqfast.settings`` prints the README's table; with a file as argument it renews the table in that file.
 """
@@ -424,6 +425,49 @@ SETTINGS: tuple[Setting, ...] = tuple(
 )
 """The table, in the order of Settings."""
 
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClientSettings:
+    """Where the commands that talk to a daemon find it. What is None or off here follows from the daemon's settings."""
+
+    url: str | None = _row(
+        "MQ_URL",
+        Kind("URL", "a URL such as mq://host:port, mqs://host:port or unix:///path", _text_of),
+        None,
+        "Daemon that the other commands talk to: mq://[TOKEN@]HOST[:PORT], mqs://… for TLS, unix://[TOKEN@]/PATH. "
+        "Without it UNIX_SOCKET, else HOST and PORT say where",
+        shown_default="none",
+        secret=True,  # a token may be in it
+    )
+    token: str | None = _row(
+        "MQ_TOKEN",
+        Kind("TOKEN", "a token", _text_of),
+        None,
+        "Token to give to the daemon; without it the first of AUTH_TOKENS",
+        shown_default="none",
+        secret=True,
+    )
+    tls: bool = _row("MQ_TLS", _SWITCH, False, "Talk TLS to HOST and PORT")
+    ca: str | None = _row(
+        "MQ_CA",
+        Kind("FILE", "a file", _text_of),
+        None,
+        "Certificates (PEM) that vouch for the daemon's, instead of the system's; for TLS",
+        shown_default="the system's",
+    )
+
+
+def _client_setting(name: str, default: object, row: _Row) -> Setting:
+    key = row.env.lower().removeprefix("mq_")
+    shown = row.kind.show(default) if row.shown_default is None else row.shown_default
+    return Setting(name, f"--{key}", row.env, key, row.kind, shown, row.doc, row.secret)
+
+
+CLIENT_SETTINGS: tuple[Setting, ...] = tuple(
+    _client_setting(f.name, f.default, f.metadata["row"]) for f in fields(ClientSettings)
+)
+"""The rows of the commands that talk to a daemon, in the order of ClientSettings."""
+
 CONFIG = Setting(
     field="",
     flag="--config",
@@ -435,8 +479,21 @@ CONFIG = Setting(
 )
 
 
+DEFAULT = "default"
+_KEYS = tuple(s.key for s in (*SETTINGS, *CLIENT_SETTINGS))
+
+
 class _Given(NamedTuple):
     value: object
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class Traced:
+    """A row with the value it has, and where that came from: "default" if from nowhere (the value is None then)."""
+
+    setting: Setting
+    value: Any
     source: str
 
 
@@ -446,25 +503,30 @@ def load(flags: Mapping[str, str | None], environ: Mapping[str, str]) -> Setting
     Raises SettingsError with a line for everything that is wrong: unknown keys of the file, and each value that would
     have been used and cannot be.
     """
+    settings = Settings(**{t.setting.field: t.value for t in trace(SETTINGS, flags, environ) if t.source != DEFAULT})
+    if (settings.tls_cert is None) != (settings.tls_key is None):
+        raise SettingsError(["TLS_CERT and TLS_KEY go together: one is set and the other is not"])
+    return settings
+
+
+def trace(table: Sequence[Setting], flags: Mapping[str, str | None], environ: Mapping[str, str]) -> list[Traced]:
+    """The rows of the table in their order, each with its value and where that came from. Raises as load does."""
     path = flags.get("config") or environ.get(CONFIG.env)
     document = _read(path) if path else {}
-    errors = [_unknown_key(path, key) for key in document if key not in {s.key for s in SETTINGS}]
-    values: dict[str, Any] = {}
-    for setting in SETTINGS:
+    errors = [_unknown_key(path, key) for key in document if key not in _KEYS]
+    traced = []
+    for setting in table:
         given = _find(setting, flags, environ, document, path)
         if given is None:
+            traced.append(Traced(setting, None, DEFAULT))
             continue
         try:
-            value = setting.kind.parse(given.value)
+            traced.append(Traced(setting, setting.kind.parse(given.value), given.source))
         except ValueError:
             errors.append(_bad_value(setting, given))
-            continue
-        values[setting.field] = value
-    if not errors and (values.get("tls_cert") is None) != (values.get("tls_key") is None):
-        errors.append("TLS_CERT and TLS_KEY go together: one is set and the other is not")
     if errors:
         raise SettingsError(errors)
-    return Settings(**values)
+    return traced
 
 
 def _find(
@@ -496,7 +558,7 @@ def _read(path: str) -> dict[str, Any]:
 
 
 def _unknown_key(path: str | None, key: str) -> str:
-    near = difflib.get_close_matches(key.lower(), [s.key for s in SETTINGS], n=1)
+    near = difflib.get_close_matches(key.lower(), _KEYS, n=1)
     hint = f" (did you mean {near[0]}?)" if near else ""
     return f"unknown key {_quoted(key)} in {path}{hint}"
 
@@ -519,7 +581,7 @@ def help_text(setting: Setting) -> str:
 def markdown_table() -> str:
     """The settings as a Markdown table, ending in a newline."""
     lines = ["| Flag | Environment | TOML key | Value | Default | Meaning |", "| --- | --- | --- | --- | --- | --- |"]
-    for s in (CONFIG, *SETTINGS):
+    for s in (CONFIG, *SETTINGS, *CLIENT_SETTINGS):
         key = f"`{s.key}`" if s.key else ""
         lines.append(f"| `{s.flag}` | `{s.env}` | {key} | {s.kind.expected} | {s.default} | {s.doc} |")
     return "\n".join(lines) + "\n"
