@@ -119,9 +119,7 @@ def _facts(load: Load, tally: Tally, connections: int) -> dict[str, Any]:
 
 
 def _print(daemon: Daemon, facts: dict[str, Any]) -> None:
-    daemon.output.line(f"jobs per second\t{facts['jobs_per_second']}")
-    daemon.output.line(f"jobs\t{facts['jobs']}")
-    daemon.output.line(f"seconds\t{facts['seconds']}")
+    for key in ("jobs_per_second", "jobs", "seconds"):
+        daemon.output.fields(key, facts[key])
     for name, values in facts["latency_us"].items():
-        told = "\t".join(f"{key} {value}us" for key, value in values.items() if key != "requests")
-        daemon.output.line(f"{name}\t{told}")
+        daemon.output.fields(name, *(f"{key} {value}us" for key, value in values.items() if key != "requests"))

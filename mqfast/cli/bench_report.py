@@ -16,7 +16,8 @@ from mqfast.cli.text import show_count
 
 COLOURS = {"push": "yellow", "pull": "cyan", "ack": "green"}
 _CHART_HEIGHT = 6
-_STEPS = 16
+_STEPS = 12
+_LABEL, _SHARE = 11, 6  # characters of a bar's upper end and of its percentage
 _MOST = 100
 
 
@@ -27,8 +28,12 @@ def show(console: Console, facts: dict[str, Any], tally: Tally) -> None:
     if len(tally.slices) > 2:
         console.print(_rate(tally.slices, width), width=width)
     console.print(_latencies(facts["latency_us"]))
-    for name, found in tally.latencies.items():
-        console.print(_spread(name, found, width), width=width)
+    spreads = Table.grid(expand=True, padding=(0, 2, 0, 0))
+    count = len(tally.latencies)
+    for _ in range(count):
+        spreads.add_column(ratio=1)
+    spreads.add_row(*(_spread(name, found, width // count - 3) for name, found in tally.latencies.items()))
+    console.print(spreads, width=width)
 
 
 def _head(facts: dict[str, Any]) -> Text:
@@ -83,15 +88,15 @@ def show_time(ns: float) -> str:
 
 
 def _spread(name: str, found: Histogram, width: int) -> RenderableType:
-    """A bar for each range of times, as long as its share; ranges with next to nothing at either end are left out."""
+    """A bar for each range of times, as long as its share."""
     rows = found.spread(_STEPS)
     top = max(count for _, count in rows)
+    length = max(1, width - _LABEL - _SHARE)
     lines = []
     for upper, count in rows:
-        line = Text(no_wrap=True)
-        line.append(f"{'≤ ' + show_time(upper):>11} ", style="dim")
-        length = width - 24
+        line = Text(no_wrap=True, overflow="crop")
+        line.append(f"{'≤ ' + show_time(upper):>{_LABEL - 1}} ", style="dim")
         line.append(bar(count, top, length).ljust(length), style=COLOURS[name])
-        line.append(f" {100 * count / found.count:5.1f} %" if count else "")
+        line.append(f"{100 * count / found.count:{_SHARE - 1}.1f}%" if count else "")
         lines.append(line)
     return Group(Text(f"\n{name}", style=f"bold {COLOURS[name]}"), *lines)

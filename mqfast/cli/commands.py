@@ -1,57 +1,59 @@
 """The command line's commands by name, each loaded only when it is used or asked about."""
 
 import importlib
-from collections.abc import Iterator, Sequence
 
 import click
 
 from mqfast.cli.errors import STATUSES
 
-Names = dict[str, str]
+Place = tuple[str, str]
+"""Where a command is (module of mqfast.cli, name there), and what it does in a few words."""
 
-SECTIONS: dict[str, Names] = {
-    "Daemon": {"serve": "serve:serve", "config": "config:config"},
+SECTIONS: dict[str, dict[str, Place]] = {
+    "Daemon": {
+        "serve": ("serve:serve", "serve: what mqfast does without a command"),
+        "config": ("config:config", "show the settings, and where each came from"),
+    },
     "Jobs": {
-        "push": "push:push",
-        "pull": "pull:pull",
-        "ack": "pull:ack",
-        "fail": "pull:fail",
-        "release": "pull:release",
-        "work": "work:work",
-        "job": "job:job",
-        "jobs": "jobs:jobs",
-        "wait": "job:wait",
-        "cancel": "job:cancel",
+        "push": ("push:push", "push jobs: arguments, stdin, or a file of JSON lines"),
+        "pull": ("pull:pull", "take jobs and print them"),
+        "ack": ("pull:ack", "a held job is done"),
+        "fail": ("pull:fail", "a held job failed"),
+        "release": ("pull:release", "give a held job back"),
+        "work": ("work:work", "run a shell command for each job"),
+        "job": ("job:job", "show one job"),
+        "jobs": ("jobs:jobs", "list the jobs of a queue"),
+        "wait": ("job:wait", "wait for a job's end and print its result"),
+        "cancel": ("job:cancel", "remove jobs that have not ended"),
     },
     "Queues": {
-        "queues": "queues:queues",
-        "pause": "queues:pause",
-        "resume": "queues:resume",
-        "limits": "limits:limits",
-        "drain": "queues:drain",
-        "obliterate": "queues:obliterate",
-        "dlq": "dlq:dlq",
-        "cron": "cron:cron",
+        "queues": ("queues:queues", "list the queues with their counts"),
+        "pause": ("queues:pause", "stop the deliveries of queues"),
+        "resume": ("queues:resume", "start them again"),
+        "limits": ("limits:limits", "show or set rate and concurrency limits"),
+        "drain": ("queues:drain", "drop the jobs that wait"),
+        "obliterate": ("queues:obliterate", "drop everything of a queue"),
+        "dlq": ("dlq:dlq", "dead letters: list, retry, purge"),
+        "cron": ("cron:cron", "jobs by a schedule: list, add, rm, run, pause, resume"),
     },
     "Watching": {
-        "stats": "stats:stats",
-        "events": "events:events",
-        "clients": "clients:clients",
-        "bench": "bench:bench",
+        "stats": ("stats:stats", "counts, rates, latencies; --watch for a live screen"),
+        "events": ("events:events", "what happens to jobs, as it happens"),
+        "clients": ("clients:clients", "who is connected"),
+        "bench": ("bench:bench", "load the daemon and measure it"),
     },
     "Moving and keeping": {
-        "export": "export:export",
-        "import": "importing:import_command",
-        "check": "folder:check",
-        "repair": "folder:repair_command",
-        "backup": "backup:backup",
-        "restore": "backup:restore",
+        "export": ("export:export", "write jobs as JSON lines"),
+        "import": ("importing:import_command", "push the jobs of an export"),
+        "check": ("folder:check", "is a log folder whole"),
+        "repair": ("folder:repair_command", "make a damaged log folder usable"),
+        "backup": ("backup:backup", "copy a log folder"),
+        "restore": ("backup:restore", "put a copy back"),
     },
-    "Shell": {"completion": "completion:completion"},
+    "Shell": {"completion": ("completion:completion", "the script that completes mqfast in a shell")},
 }
-"""Command by command: the module of mqfast.cli that has it, and its name there."""
 
-_PLACES = {name: place for names in SECTIONS.values() for name, place in names.items()}
+_PLACES = {name: place for commands in SECTIONS.values() for name, (place, _) in commands.items()}
 
 
 class Commands(click.Group):
@@ -71,16 +73,11 @@ class Commands(click.Group):
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """The commands first: they are what one looks for."""
-        for section, names in SECTIONS.items():
+        for section, commands in SECTIONS.items():
             with formatter.section(section):
-                formatter.write_dl(list(self._described(ctx, names)))
+                formatter.write_dl([(name, text) for name, (_, text) in commands.items()])
         click.Command.format_options(self, ctx, formatter)
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Exit status"):
             formatter.write_dl([(str(status), meaning) for status, meaning in STATUSES.items()])
-
-    def _described(self, ctx: click.Context, names: Sequence[str] | Names) -> Iterator[tuple[str, str]]:
-        for name in names:
-            command = self.get_command(ctx, name)
-            yield name, "" if command is None else command.get_short_help_str(limit=70)

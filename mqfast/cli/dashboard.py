@@ -43,7 +43,7 @@ class View:
 
 def queue_rows(height: int) -> int:
     """How many queues a screen of this height shows."""
-    return max(1, height - _head_height(height) - 3)
+    return max(1, height - _head_height(height) - 2)
 
 
 def _chart_height(height: int) -> int:
@@ -137,12 +137,12 @@ def _facts(sample: Sample, width: int) -> RenderableType:
         percentiles = sample.metrics[key]
         latencies.add_row(title, *(_latency(percentiles[name]) for name in ("p50", "p90", "p99", "max")))
     facts = Table.grid(padding=(0, 2))
-    facts.add_column(style="cyan", justify="right")
+    facts.add_column(style="cyan", justify="right", no_wrap=True, min_width=8)
     facts.add_column(no_wrap=True, overflow="ellipsis")
     for name, value in _health(sample):
         facts.add_row(name, value)
     both = Table.grid(expand=True, padding=(0, 1))
-    both.add_column(width=44)
+    both.add_column(no_wrap=True)
     both.add_column(ratio=1)
     both.add_row(latencies, facts)
     return both
@@ -165,9 +165,9 @@ def _health(sample: Sample) -> list[tuple[str, Text]]:
     failures = Text.assemble(
         _mark(metrics["total_failed"], "failed"),
         ", ",
-        _mark(metrics["total_timed_out"], "timed out"),
+        _mark(metrics["total_timed_out"], "timeouts"),
         ", ",
-        _mark(metrics["total_stalled"], "lost by workers"),
+        _mark(metrics["total_stalled"], "lost"),
     )
     return [("", Text("")), ("memory", shown), ("log", _log(metrics["log"])), ("attempts", failures)]
 
@@ -178,7 +178,7 @@ def _mark(count: int, what: str) -> Text:
 
 def _log(log: Answer | None) -> Text:
     if log is None:
-        return Text("off: jobs are kept in memory only", style="dim")
+        return Text("off: jobs are in memory only", style="dim")
     if log["full"]:
         return Text("THE DISK IS FULL: pushes are refused", style="bold white on red")
     return Text(f"{show_bytes(log['bytes'])} written, fsync {log['fsync']}")

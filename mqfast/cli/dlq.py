@@ -10,7 +10,8 @@ from mqfast.cli.errors import NOT_FOUND, REFUSED
 from mqfast.cli.options import Daemon, talks_to_daemon
 from mqfast.cli.output import Column, tell
 from mqfast.cli.queues import confirmed
-from mqfast.cli.text import now_ms, show_ago
+from mqfast.cli.text import now_ms, plural, show_ago
+from mqfast.cli.verbatim import previewed
 
 REASONS = ("failed", "timeout", "worker_lost", "expired_lease", "dependency_failed")
 PREVIEW_BYTES = 120
@@ -59,7 +60,7 @@ def list_command(daemon: Daemon, queue: str, reason: str | None, limit: int) -> 
     fields["preview"] = None if daemon.output.as_json else PREVIEW_BYTES
     with daemon.connect() as connection:
         pages = connection.pages("GETJOBS", "jobs", limit=min(limit + 1, _PAGE), **fields)
-        found = list(islice(pages, limit + 1))
+        found = [previewed(job) if fields["preview"] else job for job in islice(pages, limit + 1)]
     now = now_ms()
     columns = [
         Column("ID", "id", right=True),
@@ -82,7 +83,9 @@ def list_command(daemon: Daemon, queue: str, reason: str | None, limit: int) -> 
 def retry(daemon: Daemon, queue: str, ids: tuple[int, ...], reason: str | None, everything: bool) -> int:
     """Put dead letters back into QUEUE, with all attempts before them again: some, those of a reason, or --all."""
     answer = daemon.ask("RETRYDLQ", queue=queue, **_selection(ids, reason, everything))
-    daemon.output.done(f"put {answer['count']:,} jobs back into {queue}", {"queue": queue, "retried": answer["count"]})
+    daemon.output.done(
+        f"put {plural(answer['count'], 'job')} back into {queue}", {"queue": queue, "retried": answer["count"]}
+    )
     return NOT_FOUND if ids and not answer["count"] else 0
 
 
@@ -97,7 +100,7 @@ def purge(daemon: Daemon, queue: str, ids: tuple[int, ...], reason: str | None, 
     """Drop dead letters of QUEUE for good: some, those of a reason, or --all."""
     selection = _selection(ids, reason, everything)
     what = (
-        f"{len(ids)} dead letters"
+        plural(len(ids), "dead letter")
         if ids
         else f"all dead letters with reason {reason}"
         if reason
@@ -106,7 +109,7 @@ def purge(daemon: Daemon, queue: str, ids: tuple[int, ...], reason: str | None, 
     if not confirmed(yes, lambda: f"Drop {what} of {queue}?"):
         return REFUSED
     dropped = daemon.ask("PURGEDLQ", queue=queue, **selection)["count"]
-    daemon.output.done(f"dropped {dropped:,} dead letters of {queue}", {"queue": queue, "dropped": dropped})
+    daemon.output.done(f"dropped {plural(dropped, 'dead letter')} of {queue}", {"queue": queue, "dropped": dropped})
     return NOT_FOUND if ids and not dropped else 0
 
 

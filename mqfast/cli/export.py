@@ -11,6 +11,7 @@ from mqfast.cli.jobs import STATES
 from mqfast.cli.options import Daemon, talks_to_daemon
 from mqfast.cli.output import tell
 from mqfast.cli.progress import Advance, progress_bar
+from mqfast.cli.text import plural
 from mqfast.cli.verbatim import dumps
 
 TO_BE_DONE = ("active", "waiting", "delayed", "waitingparent")
@@ -52,7 +53,7 @@ def export(daemon: Daemon, queues: tuple[str, ...], state: tuple[str, ...], targ
         with progress_bar("exporting", total_jobs=_expected(chosen, states)) as advance:
             written = _write(connection, [str(row["name"]) for row in chosen], states, target, advance)
     if getattr(target, "name", "-") not in ("-", "<stdout>"):
-        tell(f"exported {written:,} jobs to {target.name}")
+        tell(f"exported {plural(written, 'job')} to {target.name}")
 
 
 def _expected(queues: list[Answer], states: tuple[str, ...]) -> int:

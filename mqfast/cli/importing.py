@@ -9,7 +9,7 @@ from mqfast.cli.completion import QUEUE
 from mqfast.cli.errors import REFUSED
 from mqfast.cli.options import Daemon, talks_to_daemon
 from mqfast.cli.progress import progress_bar
-from mqfast.cli.text import now_ms
+from mqfast.cli.text import now_ms, plural
 from mqfast.cli.verbatim import Raw, loads
 
 COPIED = ("priority", "ttl", "timeout", "max_attempts", "backoff", "max_backoff", "unique_key")
@@ -47,11 +47,13 @@ def import_command(daemon: Daemon, file: IO[bytes], queue: str | None, from_line
 
 def _tell(daemon: Daemon, importer: "Importer", pushed: int, refused: int, dry_run: bool) -> None:
     facts = {"pushed": pushed, "refused": refused, "completed": importer.completed}
-    parts = [f"{importer.read_count:,} lines can be imported" if dry_run else f"imported {pushed:,} jobs"]
+    parts = [
+        f"{plural(importer.read_count, 'line')} can be imported" if dry_run else f"imported {plural(pushed, 'job')}"
+    ]
     if importer.completed:
-        parts.append(f"{importer.completed:,} completed ones were left out")
+        parts.append(f"left out {plural(importer.completed, 'completed job')}")
     if refused:
-        parts.append(f"{refused:,} lines were refused")
+        parts.append(f"refused {plural(refused, 'line')}")
     daemon.output.done("; ".join(parts), facts)
 
 

@@ -41,10 +41,10 @@ def job(daemon: Daemon, id: int) -> None:
         _show(daemon, found)
     else:
         for name, value in _facts(found):
-            daemon.output.line(f"{name}\t{value}")
+            daemon.output.fields(name, value)
         for name in ("data", "result"):
             if name in found:
-                daemon.output.line(f"{name}\t{found[name]}")
+                daemon.output.fields(name, found[name])
 
 
 def _facts(found: Answer) -> list[tuple[str, str]]:
@@ -143,7 +143,7 @@ def wait_for(daemon: Daemon, connection: Connection, id: int, timeout: int | Non
     if daemon.output.as_json:
         daemon.output.document({"id": id, "state": answer["state"], "result": result})
     elif isinstance(result, Raw):
-        daemon.output.line(result)
+        daemon.output.fields(result)
     return 0
 
 

@@ -11,6 +11,7 @@ from mqfast.cli.job import STATE_STYLES
 from mqfast.cli.options import Daemon, talks_to_daemon
 from mqfast.cli.output import Column, Row, plain, tell
 from mqfast.cli.text import now_ms, show_ago
+from mqfast.cli.verbatim import previewed
 
 STATES = ("active", "waiting", "delayed", "waitingparent", "failed", "completed")
 PREVIEW_BYTES = 200
@@ -42,7 +43,7 @@ def _jobs(
     for state in states:
         fields = {"queue": queue, "state": state, "limit": min(limit + 1, _PAGE), "dir": "desc" if newest else "asc"}
         for row in connection.pages("GETJOBS", "jobs", preview=preview or None, **fields):
-            yield {**row, "state": state}
+            yield {**(previewed(row) if preview else row), "state": state}
 
 
 def columns(now: int) -> list[Column]:

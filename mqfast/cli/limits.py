@@ -60,7 +60,7 @@ def _changes(rate: str | None, concurrency: str | None) -> list[tuple[str, dict[
 
 
 def _limited(connection: Connection, queue: str | None) -> list[Row]:
-    found: list[Row] = connection.ask("LISTQUEUES")["queues"]
+    found: list[Row] = sorted(connection.ask("LISTQUEUES")["queues"], key=lambda row: str(row["name"]))
     if queue is not None:
         return [row for row in found if row["name"] == queue]
     return [row for row in found if row["rate_limit"] or row["concurrency_limit"]]

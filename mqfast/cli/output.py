@@ -52,6 +52,15 @@ class Output:
         """A line of text."""
         self._write(clean(text))
 
+    def fields(self, *values: object) -> None:
+        """A line of values with tabs between. JSON is verbatim in a pipe, and escaped on a terminal."""
+        self._write("\t".join(self._field(value) for value in values))
+
+    def _field(self, value: object) -> str:
+        if isinstance(value, Raw):
+            return clean_json(value) if self.on_terminal else str(value)
+        return clean(plain(value))
+
     def done(self, text: str, facts: Mapping[str, object]) -> None:
         """What has been done: a line for people, these facts as JSON."""
         if self.as_json:
@@ -66,7 +75,7 @@ class Output:
         elif not self.on_terminal:
             self._write("\t".join(column.title.lower() for column in columns))
             for row in rows:
-                self._write("\t".join(clean(plain(row.get(column.key))) for column in columns))
+                self.fields(*(row.get(column.key) for column in columns))
         elif rows:
             self.console().print(rich_table(columns, rows, title))
         else:
@@ -96,7 +105,7 @@ def rich_table(columns: Sequence[Column], rows: Iterable[Row], title: str = "") 
         header_style="bold cyan",
         pad_edge=False,
         show_edge=False,
-        padding=(0, 1),
+        padding=(0, 1, 0, 0),
     )
     for column in columns:
         table.add_column(

@@ -52,7 +52,7 @@ def _show(daemon: Daemon, job: Answer) -> None:
     if daemon.output.as_json:
         daemon.output.document(job)
     else:
-        daemon.output.line(f"{job['id']}\t{job['data']}")
+        daemon.output.fields(job["id"], job["data"])
 
 
 @click.command()

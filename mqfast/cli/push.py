@@ -13,7 +13,7 @@ from mqfast.cli.job import wait_for
 from mqfast.cli.options import Daemon, job_options, talks_to_daemon
 from mqfast.cli.output import tell
 from mqfast.cli.progress import progress_bar
-from mqfast.cli.text import shorten
+from mqfast.cli.text import plural, shorten
 from mqfast.cli.verbatim import Raw, dumps
 
 
@@ -89,7 +89,7 @@ def _push_some(daemon: Daemon, queue: str, payloads: Sequence[Raw], options: dic
     if daemon.output.as_json:
         daemon.output.document({"ids": answer["ids"], "errors": errors})
     elif daemon.output.on_terminal:
-        daemon.output.line(f"pushed {len(ids):,} jobs to {queue}: {', '.join(map(str, ids))}")
+        daemon.output.line(f"pushed {plural(len(ids), 'job')} to {queue}: {', '.join(map(str, ids))}")
     else:
         for number in ids:
             daemon.output.line(str(number))
@@ -114,6 +114,6 @@ def _push_lines(
                 advance(size, pusher.pushed - before)
             pusher.flush()
     facts = {"pushed": pusher.pushed, "refused": refusals.count}
-    refused = f"; {refusals.count:,} lines were refused" if refusals.count else ""
-    daemon.output.done(f"pushed {pusher.pushed:,} jobs to {queue}{refused}", facts)
+    refused = f"; refused {plural(refusals.count, 'line')}" if refusals.count else ""
+    daemon.output.done(f"pushed {plural(pusher.pushed, 'job')} to {queue}{refused}", facts)
     return REFUSED if refusals.count else 0

@@ -10,7 +10,7 @@ from mqfast.cli.connection import Answer
 from mqfast.cli.errors import REFUSED, InputError
 from mqfast.cli.options import Daemon, talks_to_daemon
 from mqfast.cli.output import Column, Row
-from mqfast.cli.text import show_count, show_duration
+from mqfast.cli.text import plural, show_count, show_duration
 
 SORTS = ("name", "pending", "processing", "delayed", "waiting", "dlq", "completed", "in", "out", "head_age")
 FILTERS = ("all", "paused", "failed", "busy", "idle")
@@ -109,7 +109,7 @@ def _dropping(name: str, cmd: str, what: str, text: str) -> click.Command:
         if not confirmed(yes, lambda: f"Drop {what} of {queue}?"):
             return REFUSED
         dropped = daemon.ask(cmd, queue=queue)["count"]
-        daemon.output.done(f"dropped {dropped:,} jobs of {queue}", {"queue": queue, "dropped": dropped})
+        daemon.output.done(f"dropped {plural(dropped, 'job')} of {queue}", {"queue": queue, "dropped": dropped})
         return 0
 
     return drop

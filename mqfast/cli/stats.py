@@ -47,7 +47,7 @@ def _print(daemon: Daemon, facts: dict[str, Any], *, line: bool = False) -> None
         daemon.output.line(" ".join(f"{name.replace(' ', '_')}={value.replace(' ', '')}" for name, value in rows))
     elif not daemon.output.on_terminal:
         for name, value in rows:
-            daemon.output.line(f"{name}\t{value}")
+            daemon.output.fields(name, value)
     else:
         from rich.table import Table
 
@@ -69,7 +69,7 @@ def _rows(facts: dict[str, Any]) -> list[tuple[str, str]]:
         ("delayed", f"{facts['delayed']:,}"),
         ("waiting", f"{facts['waiting']:,}"),
         ("dead", f"{facts['dlq']:,}"),
-        ("completed", f"{facts['completed']:,}"),
+        ("done", f"{facts['completed']:,}"),
         *(
             (name, f"{show_count(rate['1s'])}/s now, {show_count(rate['1m'])}/s over a minute")
             for name, rate in rates.items()

@@ -122,5 +122,10 @@ def show_count(number: float) -> str:
     raise AssertionError(number)
 
 
+def plural(number: int, noun: str) -> str:
+    """``1 job``, ``2,000 jobs``."""
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+
+
 def now_ms() -> int:
     return time.time_ns() // 1_000_000

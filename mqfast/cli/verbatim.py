@@ -103,6 +103,12 @@ def _array(text: str, at: int) -> tuple[list[Any], int]:
         at = _skip(text, at + 1)
 
 
+def previewed(job: dict[str, Any]) -> dict[str, Any]:
+    """A row of a listing with a preview: its data is the beginning of the JSON text, marked if it is not all."""
+    text = str(json.loads(job["data"]))
+    return {**job, "data": text if job["data_size"] <= len(text.encode()) else f"{text}…"}
+
+
 def dumps(value: object) -> str:
     """JSON on one line, in ASCII but for what is Raw in it."""
     if isinstance(value, Raw):

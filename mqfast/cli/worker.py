@@ -108,8 +108,8 @@ class Worker:
     def _pull(self, connection: Connection) -> Answer | None:
         timeout = 0 if self._plan.only_ready else None
         connection.send("PULL", queue=self._plan.queue, timeout=timeout, lease=self._plan.lease_ms)
-        ready, _, _ = select.select([connection, self._stop.requested], [], [])
-        if connection in ready:
+        ready, _, _ = select.select([connection.fileno(), self._stop.requested], [], [])
+        if connection.fileno() in ready:
             return _job_of(connection.receive(None))
         if not connection.address.tls:
             # The daemon ends the wait. A job that was on its way all the same goes back at once.
