@@ -54,6 +54,8 @@ def work(
     mqfast work emails 'jq -r .to | xargs -n1 ./send-mail'
     mqfast work --concurrency 4 images ./resize.sh --quality 80
     """
+    if command[0].startswith("-"):
+        raise click.UsageError(f"{command[0]} would be the command: options of work come before QUEUE")
     if lease < 1000:
         raise click.UsageError("--lease must be at least 1s: heartbeats keep it up")
     plan = Plan(

@@ -149,7 +149,7 @@ class Worker:
         else:
             state, why, command = "completed", "", "ACK"
             fields = {"result": _result(outcome.output) if self._plan.keeps_results else None}
-        if self._settle(command, job, fields):
+        if self._settle(command, job, fields, done_already=outcome.ended == "timeout"):
             self._report(Ended(job, state, outcome, why))
 
     def _environ(self, job: Answer) -> dict[str, str]:
@@ -175,17 +175,19 @@ class Worker:
                 raise AbandonedError(str(refusal)) from None
             tell(f"job {job['id']}: no heartbeat: {refusal}")
 
-    def _settle(self, command: str, job: Answer, fields: dict[str, Any]) -> bool:
-        """Tell the daemon how the job ended, over a new connection if need be, as long as its lease may last."""
+    def _settle(self, command: str, job: Answer, fields: dict[str, Any], *, done_already: bool = False) -> bool:
+        """Tell the daemon how the job ended, over a new connection if need be, as long as its lease may last.
+
+        done_already: the daemon may know, for it keeps the job's timeout too, or has been told before.
+        """
         until = time.monotonic() + self._plan.lease_ms / 1000
-        sent_before = False
         while True:
             try:
                 self._connected().ask(command, id=job["id"], token=job["token"], **fields)
                 return True
             except UnreachableError as error:
                 self._lose()
-                sent_before = True
+                done_already = True
                 if time.monotonic() >= until or self._stop.is_forced(AGAIN_SECONDS[1]):
                     tell(f"job {job['id']}: its end could not be told: {error}; it will be given out again")
                     return False
@@ -193,8 +195,8 @@ class Worker:
                 if refusal.code == "payload_too_large" and fields.pop("result", None) is not None:
                     tell(f"job {job['id']}: its output is too large to be kept as its result; it is done without one")
                     continue
-                if refusal.code == "not_found" and sent_before:
-                    return True  # the first telling had reached it
+                if refusal.code in _GONE and done_already:
+                    return True
                 tell(f"job {job['id']}: {command.lower()} was refused: {'; '.join(refusal.lines)}")
                 return False
 
