@@ -8,7 +8,7 @@ import click
 
 from mqfast import __version__
 from mqfast.cli.commands import Commands
-from mqfast.cli.errors import INTERRUPTED, PIPE_CLOSED
+from mqfast.cli.errors import INTERRUPTED, PIPE_CLOSED, ReaderGoneError
 from mqfast.cli.options import Session
 from mqfast.cli.serve import daemon_options, run
 from mqfast.cli.text import clean
@@ -49,8 +49,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stdout.flush()
     except (click.Abort, KeyboardInterrupt):
         return INTERRUPTED
-    except BrokenPipeError:
-        # Whoever read the output has gone. What is still in the buffer must not be tried again at the exit.
+    except (ReaderGoneError, BrokenPipeError):
+        # What is still in the buffer must not be tried again at the exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return PIPE_CLOSED
     except click.ClickException as error:

@@ -65,5 +65,11 @@ class RefusedError(MqfastError):
         return (f"{self}: {advice}" if advice else str(self),)
 
 
-class PartlyRefusedError(MqfastError):
-    """Some of many were refused; each has been told already."""
+class ReaderGoneError(MqfastError):
+    """Whoever read the output has gone. There is nobody to tell."""
+
+    exit_status = PIPE_CLOSED
+
+    @property
+    def lines(self) -> tuple[str, ...]:
+        return ()

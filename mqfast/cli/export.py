@@ -1,5 +1,6 @@
 """mqfast export: the jobs of queues as JSON lines that mqfast import takes."""
 
+from collections.abc import Iterable, Iterator
 from typing import IO, Any
 
 import click
@@ -29,10 +30,10 @@ _LISTED = 100  # dependencies that GETJOB lists at most
     "--state", "-s", type=click.Choice(STATES), multiple=True, help="Only these.  [default: what is to be done]"
 )
 @click.option(
-    "--output", "-o", "target", type=click.File("wb", lazy=True), default="-", help="File to write; - is stdout."
+    "--output", "-o", "target", type=click.File("wb"), help="File to write, with a progress bar.  [default: stdout]"
 )
 @talks_to_daemon
-def export(daemon: Daemon, queues: tuple[str, ...], state: tuple[str, ...], target: IO[bytes]) -> None:
+def export(daemon: Daemon, queues: tuple[str, ...], state: tuple[str, ...], target: IO[bytes] | None) -> None:
     """Write the jobs of QUEUEs (all queues without any) as JSON lines, payloads byte for byte.
 
     Nothing is taken out of the queues. Jobs that come, go or change their state meanwhile may be missed or come twice:
@@ -50,10 +51,14 @@ def export(daemon: Daemon, queues: tuple[str, ...], state: tuple[str, ...], targ
         if missing:
             raise InputError(f"there is no queue {missing[0]}; mqfast queues lists them")
         chosen = [row for row in known if not queues or row["name"] in queues]
+        lines = _lines(connection, [str(row["name"]) for row in chosen], states)
+        if target is None:
+            for line in lines:
+                daemon.output.document(line)
+            return
         with progress_bar("exporting", total_jobs=_expected(chosen, states)) as advance:
-            written = _write(connection, [str(row["name"]) for row in chosen], states, target, advance)
-    if getattr(target, "name", "-") not in ("-", "<stdout>"):
-        tell(f"exported {plural(written, 'job')} to {target.name}")
+            written = _write(lines, target, advance)
+    tell(f"exported {plural(written, 'job')} to {target.name}")
 
 
 def _expected(queues: list[Answer], states: tuple[str, ...]) -> int:
@@ -61,21 +66,25 @@ def _expected(queues: list[Answer], states: tuple[str, ...]) -> int:
     return sum(int(row.get(counts[state], 0)) for row in queues for state in states)
 
 
-def _write(
-    connection: Connection, queues: list[str], states: tuple[str, ...], target: IO[bytes], advance: Advance
-) -> int:
-    """Those that wait for others last, so that an import has mostly seen what they wait for. The number of jobs."""
-    written = 0
+def _lines(connection: Connection, queues: list[str], states: tuple[str, ...]) -> Iterator[Answer]:
+    """Those that wait for others last, so that an import has mostly seen what they wait for."""
     for state in sorted(states, key=lambda state: state == "waitingparent"):
         for queue in queues:
             for job in connection.pages("GETJOBS", "jobs", queue=queue, state=state, limit=_PAGE):
                 line = _line(job, state)
                 if state == "waitingparent":
                     line["depends_on"] = _open_dependencies(connection, job)
-                target.write(dumps(line).encode() + b"\n")
-                written += 1
-                if written % _PAGE == 0:
-                    advance(0, _PAGE)
+                yield line
+
+
+def _write(lines: Iterable[Answer], target: IO[bytes], advance: Advance) -> int:
+    """The number of jobs written."""
+    written = 0
+    for line in lines:
+        target.write(dumps(line).encode() + b"\n")
+        written += 1
+        if written % _PAGE == 0:
+            advance(0, _PAGE)
     target.flush()
     return written
 

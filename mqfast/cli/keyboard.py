@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import re
 import select
 import signal
 import sys
@@ -10,7 +11,8 @@ import time
 import tty
 from types import FrameType
 
-_SEQUENCES = {"[A": "up", "[B": "down", "OA": "up", "OB": "down", "[5~": "page up", "[6~": "page down"}
+_NAMES = {"[A": "up", "[B": "down", "OA": "up", "OB": "down", "[5~": "page up", "[6~": "page down", "": "escape"}
+_KEY = re.compile("\x1b((?:\\[[0-9;]*[A-Za-z~]|O[A-Za-z])?)|(.)", re.DOTALL)
 _LONGEST = 64
 
 
@@ -24,6 +26,7 @@ class Keyboard:
     def __init__(self) -> None:
         self._terminal = sys.stdin.fileno() if sys.stdin.isatty() else None
         self._before: list[object] | None = None
+        self._typed: list[str] = []
         self._resized, self._told = os.pipe()
 
     def __enter__(self) -> "Keyboard":
@@ -44,6 +47,8 @@ class Keyboard:
 
     def wait(self, until: float) -> str | None:
         """The next key (a character, "up", "down", …), "resized", or None at the instant `until` (monotonic)."""
+        if self._typed:
+            return self._typed.pop(0)
         watched = [self._resized, *([] if self._terminal is None else [self._terminal])]
         ready, _, _ = select.select(watched, [], [], max(0.0, until - time.monotonic()))
         if self._resized in ready:
@@ -55,7 +60,8 @@ class Keyboard:
         if not typed:
             self._terminal = None  # it was closed
             return "q"
-        return _SEQUENCES.get(typed[1:], "escape") if typed[0] == "\x1b" else typed[0]
+        self._typed = [match[2] or _NAMES.get(match[1], "unknown") for match in _KEY.finditer(typed)]
+        return self._typed.pop(0)
 
     def _note_size(self, number: int, frame: FrameType | None) -> None:
         with contextlib.suppress(BlockingIOError):  # full: there are some that have not been read

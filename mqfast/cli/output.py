@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from mqfast.cli.errors import ReaderGoneError
 from mqfast.cli.text import clean, clean_json
 from mqfast.cli.verbatim import Raw, dumps
 
@@ -87,10 +88,16 @@ class Output:
         return Console(highlight=False, soft_wrap=False)
 
     def flush(self) -> None:
-        sys.stdout.flush()
+        try:
+            sys.stdout.flush()
+        except BrokenPipeError:
+            raise ReaderGoneError from None
 
     def _write(self, text: str) -> None:
-        sys.stdout.write(text + "\n")
+        try:
+            sys.stdout.write(text + "\n")
+        except BrokenPipeError:
+            raise ReaderGoneError from None
 
 
 def rich_table(columns: Sequence[Column], rows: Iterable[Row], title: str = "") -> "Table":

@@ -1,6 +1,6 @@
 """Fixtures of the command line's tests: a daemon, and the command that talks to it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -33,6 +33,7 @@ def mq(env: dict[str, str]) -> Mq:
 
 
 @pytest.fixture
-def wire(daemon: Daemon) -> Client:
+def wire(daemon: Daemon) -> Iterator[Client]:
     """A plain connection, to see what the daemon has."""
-    return daemon.connect()
+    with daemon.connect() as client:
+        yield client
