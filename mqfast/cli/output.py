@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from rich.table import Table
     from rich.text import Text
 
+_CHUNK = 1 << 15
+"""Characters written at once: with PYTHONUNBUFFERED Python takes a write of which a pipe took a part for a whole one."""
+
 Row = Mapping[str, Any]
 
 _JSON_COLOURS = {"null": "dim", "true": "green", "false": "red"}
@@ -95,7 +98,9 @@ class Output:
 
     def _write(self, text: str) -> None:
         try:
-            sys.stdout.write(text + "\n")
+            for at in range(0, len(text), _CHUNK):
+                sys.stdout.write(text[at : at + _CHUNK])
+            sys.stdout.write("\n")
         except BrokenPipeError:
             raise ReaderGoneError from None
 

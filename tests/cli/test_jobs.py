@@ -29,7 +29,7 @@ def test_push_takes_every_option_of_a_job(mq: Mq, wire: Client, queue: str) -> N
     number = mq("push", queue, "--json", "null", *options).json()["id"]
     job = wire.ok("GETJOB", id=number)["job"]
     assert job["run_at"] - job["created_at"] == 3_600_000
-    wanted = {"priority": -3, "ttl": 172_800_000, "timeout": 1500, "max_attempts": 4, "backoff": 250}
+    wanted: dict[str, object] = {"priority": -3, "ttl": 172_800_000, "timeout": 1500, "max_attempts": 4, "backoff": 250}
     wanted |= {"max_backoff": 600_000, "unique_key": "k", "depends_on": [first]}
     assert {name: job[name] for name in wanted} == wanted
     assert "Duplicate job with key: k" in mq("push", queue, "1", "--unique-key", "k", status=1).stderr
