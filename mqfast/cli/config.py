@@ -1,5 +1,6 @@
 """mqfast config: the settings, and where each of them came from."""
 
+import re
 from typing import Any
 
 import click
@@ -10,6 +11,7 @@ from mqfast.cli.serve import daemon_options
 from mqfast.settings import CLIENT_SETTINGS, DEFAULT, SETTINGS, Traced, help_text, trace
 
 HIDDEN = "(hidden)"
+_TOKEN = re.compile(r"//.*@")
 COLUMNS = [
     Column("SETTING", "setting", style=lambda row: "bold"),
     Column("VALUE", "value", grow=True, style=lambda row: "dim" if row["source"] == DEFAULT else "green"),
@@ -44,6 +46,8 @@ def _row(traced: Traced) -> dict[str, str]:
     setting = traced.setting
     if traced.source == DEFAULT:
         value = setting.default
+    elif setting.key == "url":
+        value = _TOKEN.sub(f"//{HIDDEN}@", traced.value)
     elif setting.secret:
         value = HIDDEN if traced.value else "none"
     else:

@@ -80,6 +80,8 @@ class Connection:
             raise UnreachableError(
                 f"what listens at {self.address} is no mqfast: it does not speak its protocol"
             ) from None
+        if answer.get("code") == "shutting_down":
+            raise self._lost("the daemon is shutting down")
         if answer.get("ok") is False:
             raise RefusedError(str(answer.get("error")), str(answer.get("code")))
         return answer

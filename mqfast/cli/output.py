@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from rich.text import Text
 
 _CHUNK = 1 << 15
-"""Characters written at once: with PYTHONUNBUFFERED Python takes a write of which a pipe took a part for a whole one."""
+"""Characters written at once: with PYTHONUNBUFFERED Python takes a write for done of which a pipe took only a part."""
 
 Row = Mapping[str, Any]
 

@@ -26,7 +26,8 @@ def test_config_show_says_where_each_value_came_from(tmp_path: Path) -> None:
     assert rows["REACTORS"] == ("2", f"key reactors in {file}")
     assert rows["MQ_CA"] == ("x.pem", f"key ca in {file}")
     assert rows["LEASE"] == ("1800000", "default")
-    assert rows["AUTH_TOKENS"][0] == rows["MQ_URL"][0] == "(hidden)"
+    assert rows["AUTH_TOKENS"] == ("(hidden)", f"key auth_tokens in {file}")
+    assert rows["MQ_URL"] == ("mq://(hidden)@h", "environment variable")
     assert "s3cret" not in ended.stdout
     assert list(rows) == [setting.env for setting in (*SETTINGS, *CLIENT_SETTINGS)]
     assert len(run("config", "show", env=env).rows) == len(rows)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.conftest import Mq
-from tests.cli.program import running, terminal
+from tests.cli.program import running, terminal, url_of
 from tests.tcp.client import Client
 from tests.tcp.fixtures import StartDaemon
 
@@ -36,10 +36,13 @@ def test_watch_in_a_pipe_is_lines_without_end(env: dict[str, str]) -> None:
 
 @pytest.mark.parametrize(("columns", "rows"), [(80, 24), (200, 50), (40, 10)])
 def test_live_screen_shows_queues_takes_keys_and_gives_the_terminal_back(
-    wire: Client, env: dict[str, str], columns: int, rows: int
+    start_daemon: StartDaemon, columns: int, rows: int
 ) -> None:
-    wire.push("screen-queue")
-    wire.ok("RATELIMIT", queue="screen-queue", limit=5)
+    daemon = start_daemon()
+    with daemon.connect() as wire:
+        wire.push("screen-queue")
+        wire.ok("RATELIMIT", queue="screen-queue", limit=5)
+    env = {"MQ_URL": url_of(daemon)}
     with terminal("stats", "--watch", "--interval", "100ms", env=env, columns=columns, rows=rows) as screen:
         screen.wait_for(lambda text: "screen-q" in text and "READY▾" in text)
         assert ("completed" in screen.text) == (rows > 18)

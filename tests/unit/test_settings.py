@@ -9,7 +9,7 @@ import pytest
 
 from mqfast import settings as settings_module
 from mqfast.errors import SettingsError
-from mqfast.settings import CONFIG, SETTINGS, Settings, load, markdown_table, with_table
+from mqfast.settings import CLIENT_SETTINGS, CONFIG, SETTINGS, Settings, load, markdown_table, with_table
 
 README = Path(__file__).parents[2] / "README.md"
 
@@ -294,8 +294,8 @@ def test_shown_defaults_are_accepted_as_values() -> None:
 
 def test_markdown_table_has_a_row_for_every_setting() -> None:
     rows = markdown_table().splitlines()[2:]
-    assert len(rows) == 1 + len(SETTINGS)
-    for row, setting in zip(rows, (CONFIG, *SETTINGS), strict=True):
+    assert len(rows) == 1 + len(SETTINGS) + len(CLIENT_SETTINGS)
+    for row, setting in zip(rows, (CONFIG, *SETTINGS, *CLIENT_SETTINGS), strict=True):
         assert f"`{setting.env}`" in row
         assert row.replace("\\|", "").count("|") == 7
 
