@@ -1,5 +1,6 @@
 """The command line. The only place that reads the process's environment."""
 
+import io
 import os
 import sys
 from collections.abc import Sequence
@@ -44,6 +45,7 @@ click.version_option(__version__, prog_name="mqfast", message="%(prog)s %(versio
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command with these arguments, or the process's. Returns the exit status; failures are told on stderr."""
+    _open_standard_files()
     try:
         status = command.main(args=arguments, prog_name="mqfast", standalone_mode=False, obj=Session(os.environ))
         sys.stdout.flush()
@@ -58,6 +60,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except MqfastError as error:
         return _tell(error.lines, error.exit_status)
     return status if isinstance(status, int) else 0
+
+
+def _open_standard_files() -> None:
+    """A stdin or stdout that was closed is the null device, and what the terminal's encoding lacks is escaped."""
+    sys.stdin = sys.stdin or open(os.devnull, encoding="utf-8")  # noqa: SIM115 - for as long as the process runs
+    sys.stdout = sys.stdout or open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def _tell(lines: Sequence[str], status: int) -> int:

@@ -136,7 +136,7 @@ def _facts(sample: Sample, width: int) -> RenderableType:
     for title, key in _LATENCIES:
         percentiles = sample.metrics[key]
         latencies.add_row(title, *(_latency(percentiles[name]) for name in ("p50", "p90", "p99", "max")))
-    facts = Table.grid(padding=(0, 2))
+    facts = Table.grid(padding=(0, 1))
     facts.add_column(style="cyan", justify="right", no_wrap=True, min_width=8)
     facts.add_column(no_wrap=True, overflow="ellipsis")
     for name, value in _health(sample):
@@ -178,7 +178,7 @@ def _mark(count: int, what: str) -> Text:
 
 def _log(log: Answer | None) -> Text:
     if log is None:
-        return Text("off: jobs are in memory only", style="dim")
+        return Text("off, memory only", style="dim")
     if log["full"]:
         return Text("THE DISK IS FULL: pushes are refused", style="bold white on red")
     return Text(f"{show_bytes(log['bytes'])} written, fsync {log['fsync']}")

@@ -1,6 +1,5 @@
 """mqfast events: what happens to jobs, as it happens."""
 
-import threading
 import time
 from typing import TYPE_CHECKING
 
@@ -58,7 +57,7 @@ def events(daemon: Daemon, queue: str, names: tuple[str, ...], count: int | None
             if first or not follow:
                 raise
             tell(f"{error}; trying again")
-            threading.Event().wait(_AGAIN_SECONDS)
+            time.sleep(_AGAIN_SECONDS)
 
 
 class _Printer:

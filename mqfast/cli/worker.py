@@ -243,4 +243,5 @@ class Crew:
             worker.run()
         except BaseException as error:  # to be raised by the thread that waits
             self._failures.append(error)
-            self._stop.request()
+            if not self._stop.is_requested():
+                self._stop.request()

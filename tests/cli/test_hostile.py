@@ -109,3 +109,17 @@ def test_reader_of_events_that_goes_away_ends_them(wire: Client, env: dict[str, 
         wire.push(queue)
         wire.push(queue)
         assert following.process.wait(20) == 141
+
+
+def test_closed_standard_files_and_poor_encodings_end_in_no_traceback(env: dict[str, str], queue: str) -> None:
+    for redirections in ("<&-", ">&-", "<&- >&-"):
+        script = f"exec {redirections}; exec {' '.join(argv('push', queue, '1'))}"
+        done = subprocess.run(["sh", "-c", script], env=environment(env), capture_output=True, check=False)
+        assert (done.returncode, done.stderr) == (0, b"")
+    ascii_only = environment({**env, "PYTHONIOENCODING": "ascii"})
+    done = subprocess.run(
+        argv("push", f"{queue}-\u00e9", "1", "2", "3"), env=ascii_only, capture_output=True, check=False
+    )
+    assert done.returncode == 0
+    done = subprocess.run(argv("queues", queue), env=ascii_only, capture_output=True, check=False)
+    assert f"{queue}-\\xe9".encode() in done.stdout

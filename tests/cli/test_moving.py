@@ -2,10 +2,13 @@
 
 import json
 import shutil
+import subprocess
 from pathlib import Path
 
+import pytest
+
 from tests.cli.conftest import Mq
-from tests.cli.program import run, url_of
+from tests.cli.program import argv, environment, run, url_of
 from tests.tcp.client import Client
 from tests.tcp.fixtures import StartDaemon
 
@@ -96,7 +99,7 @@ def test_import_names_lines_that_are_wrong_and_goes_on(mq: Mq, wire: Client, que
     assert mq("import", "--from-line", "9", "--json", stdin="\n".join(lines)).json()["pushed"] == 1
 
 
-def test_import_cut_short_says_where_to_go_on(start_daemon: StartDaemon) -> None:
+def test_import_into_a_full_daemon_tells_what_was_refused(start_daemon: StartDaemon) -> None:
     daemon = start_daemon("--max-memory", "2MiB")
     lines = "".join('{"queue":"q","data":"%s"}\n' % ("x" * 1000) for _ in range(5000))
     ended = run("import", env={"MQ_URL": url_of(daemon)}, stdin=lines)
@@ -104,7 +107,34 @@ def test_import_cut_short_says_where_to_go_on(start_daemon: StartDaemon) -> None
     with daemon.connect() as wire:
         pushed = wire.counts("q")["pending"]
     assert 0 < pushed < 5000
-    assert ended.stdout.startswith(f"imported {pushed:,} jobs; refused")
+    assert ended.stdout == f"imported {pushed:,} jobs; refused {5000 - pushed:,} lines\n"
+    assert len(ended.stderr.splitlines()) == 21  # twenty, and a word on the rest
+
+
+@pytest.mark.parametrize("command", [["import"], ["push", "q"]])
+def test_what_is_cut_short_says_where_to_go_on(start_daemon: StartDaemon, command: list[str]) -> None:
+    daemon = start_daemon()
+    line = b'{"queue":"q","data":1}\n'
+    with subprocess.Popen(
+        argv(*command),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=environment({"MQ_URL": url_of(daemon)}),
+    ) as process:
+        assert process.stdin is not None
+        process.stdin.write(line * 1001)  # a batch and the beginning of the next one
+        process.stdin.flush()
+        with daemon.connect() as wire:
+            wire.push("q")
+            while wire.counts("q")["pending"] < 1001:
+                pass
+        daemon.stop()
+        _, stderr = process.communicate(line * 1001, timeout=20)
+    assert process.returncode == 3
+    told = stderr.decode().splitlines()
+    assert told[-2] == "1,000 jobs were pushed; to go on: --from-line 1001"
+    assert "was lost" in told[-1]
 
 
 def filled(start_daemon: StartDaemon, folder: Path) -> None:
