@@ -5,6 +5,7 @@ from typing import Any
 
 import click
 
+from mqfast.cli.group import GroupWithDefault
 from mqfast.cli.options import Session, json_option
 from mqfast.cli.output import Column, Output
 from mqfast.cli.serve import daemon_options
@@ -19,9 +20,9 @@ COLUMNS = [
 ]
 
 
-@click.group()
+@click.group(cls=GroupWithDefault, default="show")
 def config() -> None:
-    """The settings."""
+    """The settings. Without a command: show them."""
 
 
 @config.command()

@@ -6,6 +6,7 @@ import click
 
 from mqfast.cli.completion import QUEUE
 from mqfast.cli.errors import InputError
+from mqfast.cli.group import GroupWithDefault
 from mqfast.cli.options import Daemon, job_options, talks_to_daemon
 from mqfast.cli.output import Column
 from mqfast.cli.text import now_ms, show_ago
@@ -14,12 +15,9 @@ from mqfast.cli.verbatim import Raw
 _name = click.argument("name")
 
 
-@click.group(invoke_without_command=True)
-@click.pass_context
-def cron(context: click.Context) -> None:
+@click.group(cls=GroupWithDefault, default="list")
+def cron() -> None:
     """Jobs pushed by a schedule. Without a command: list them."""
-    if context.invoked_subcommand is None:
-        context.invoke(context.command.get_command(context, "list"))  # type: ignore[attr-defined]
 
 
 @cron.command("list")

@@ -7,6 +7,7 @@ import click
 
 from mqfast.cli.completion import QUEUE
 from mqfast.cli.errors import NOT_FOUND, REFUSED
+from mqfast.cli.group import GroupWithDefault
 from mqfast.cli.options import Daemon, talks_to_daemon
 from mqfast.cli.output import Column, tell
 from mqfast.cli.queues import confirmed
@@ -21,12 +22,9 @@ _reason = click.option("--reason", type=click.Choice(REASONS), help="Only those 
 _ids = click.argument("ids", type=click.IntRange(1, 2**53 - 1), nargs=-1, metavar="[ID]...")
 
 
-@click.group(invoke_without_command=True)
-@click.pass_context
-def dlq(context: click.Context) -> None:
+@click.group(cls=GroupWithDefault, default="counts")
+def dlq() -> None:
     """Dead letters: jobs that failed for good. Without a command: how many each queue has."""
-    if context.invoked_subcommand is None:
-        context.invoke(context.command.get_command(context, "counts"))  # type: ignore[attr-defined]
 
 
 @dlq.command()

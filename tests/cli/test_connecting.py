@@ -12,7 +12,7 @@ import pytest
 from mqfast.cli.address import Address, find_address, parse_url
 from mqfast.cli.errors import STATUSES, InputError
 from tests.cli.conftest import Mq
-from tests.cli.program import run, url_of
+from tests.cli.program import run, running, url_of
 from tests.tcp.daemon_process import REPOSITORY, Daemon
 from tests.tcp.fixtures import StartDaemon
 
@@ -76,6 +76,19 @@ def test_tls_is_spoken_and_the_certificate_is_checked(daemon: Daemon, queue: str
             "queues", "--tls", "--ca", str(TLS / "certificate.pem"), env={"HOST": "localhost", "PORT": str(port)}
         )
         assert flags.status == 0, flags
+
+
+def test_workers_work_and_stop_over_tls(daemon: Daemon, queue: str) -> None:
+    with tls_proxy(daemon) as port, daemon.connect() as wire:
+        env = {"MQ_URL": f"mqs://localhost:{port}", "MQ_CA": str(TLS / "certificate.pem")}
+        number = wire.push(queue)
+        with running("work", queue, "echo 7", env=env) as worker:
+            assert f"job {number} completed" in worker.line()
+            worker.signal()
+            assert worker.end().status == 0
+        assert wire.ok("GETRESULT", id=number)["result"] == 7
+        measured = run("bench", "--pipeline", "1", "-n", "20", "--json", env=env)
+        assert measured.json()["jobs"] >= 20
 
 
 def test_plain_port_spoken_to_in_tls_is_told(daemon: Daemon) -> None:

@@ -100,6 +100,7 @@ def test_cron_is_added_listed_run_paused_and_removed(mq: Mq, wire: Client, queue
     mq("cron", "run", name)
     job = wire.pull(queue)
     assert (job["data"], job["priority"]) == ({"k": 1.0}, 7)
+    assert name in [row["name"] for row in mq("cron", "--json").json()]
     mq("cron", "pause", name)
     assert next(row for row in mq("cron", "list", "--json").json() if row["name"] == name)["paused"] is True
     mq("cron", "resume", name)
