@@ -84,8 +84,6 @@ class Importer:
     def push(self, job: Job, pusher: BatchPusher) -> None:
         """Push it now, or later if it waits for jobs that have not been pushed yet."""
         dependencies = job.fields.get("depends_on", ())
-        if dependencies and not all(number in self._ids for number in dependencies):
-            pusher.flush()  # what it waits for may be in the batch
         if all(number in self._ids for number in dependencies):
             pusher.add(self._resolved(job))
         else:

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tests.tcp.client import Client
 from tests.tcp.daemon_process import REPOSITORY, SETTINGS, Daemon
 
 WAIT_S = 20.0
@@ -55,6 +56,20 @@ def environment(more: Mapping[str, str] | None = None) -> dict[str, str]:
 def url_of(daemon: Daemon, token: str = "") -> str:
     host, port = daemon.tcp or ("", 0)
     return f"mq://{token + '@' if token else ''}{host}:{port}"
+
+
+def until(condition: Callable[[], bool]) -> None:
+    """Return once the condition holds; what it asks (a daemon, the kernel) has no event to wait for."""
+    deadline = time.monotonic() + WAIT_S
+    while not condition():
+        if time.monotonic() > deadline:
+            raise AssertionError(f"it did not come true within {WAIT_S} s")
+        time.sleep(0.01)
+
+
+def subscribers(wire: Client) -> int:
+    """How many connections have subscribed to events."""
+    return sum(row["kind"] == "subscribe" for row in wire.ok("CLIENTS")["connections"])
 
 
 def argv(*arguments: str) -> list[str]:
@@ -151,6 +166,12 @@ class Terminal:
         while not wanted(self.text):
             if not self._read(deadline):
                 raise AssertionError(f"it did not come; the screen has {self.text[-3000:]!r}")
+
+    @property
+    def is_cooked(self) -> bool:
+        """Whether the terminal edits lines and echoes, as a shell wants to find it."""
+        flags: int = termios.tcgetattr(self._master)[3]
+        return bool(flags & termios.ICANON and flags & termios.ECHO)
 
     def type(self, keys: str) -> None:
         os.write(self._master, keys.encode())

@@ -8,7 +8,7 @@ import subprocess
 import pytest
 
 from tests.cli.conftest import Mq
-from tests.cli.program import argv, environment, running, terminal
+from tests.cli.program import argv, environment, running, subscribers, terminal, until
 from tests.tcp.client import Client
 
 EVIL = "q\x1b]0;owned\x07\x1b[2J\x9b31m\u202egnp.exe\r\n[bold]x[/bold]"
@@ -67,8 +67,7 @@ def test_live_screens_are_clean_too(wire: Client, env: dict[str, str], evil: str
         screen.end()
         check_screen(screen.screen)
     with terminal("events", evil, "-n", "1", env=env) as screen:
-        while not any(row["kind"] == "subscribe" for row in wire.ok("CLIENTS")["connections"]):
-            pass
+        until(lambda: subscribers(wire) > 0)
         wire.push(evil)
         assert screen.end() == 0
         check_screen(screen.screen)
@@ -101,8 +100,7 @@ def test_reader_that_goes_away_ends_the_command_quietly(
 
 def test_reader_of_events_that_goes_away_ends_them(wire: Client, env: dict[str, str], queue: str) -> None:
     with running("events", queue, env=env) as following:
-        while not any(row["kind"] == "subscribe" for row in wire.ok("CLIENTS")["connections"]):
-            pass
+        until(lambda: subscribers(wire) > 0)
         assert following.process.stdout is not None
         following.process.stdout.close()
         following.process.stdout = None

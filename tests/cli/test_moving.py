@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.conftest import Mq
-from tests.cli.program import argv, environment, run, url_of
+from tests.cli.program import argv, environment, run, until, url_of
 from tests.tcp.client import Client
 from tests.tcp.fixtures import StartDaemon
 
@@ -127,8 +127,7 @@ def test_what_is_cut_short_says_where_to_go_on(start_daemon: StartDaemon, comman
         process.stdin.flush()
         with daemon.connect() as wire:
             wire.push("q")
-            while wire.counts("q")["pending"] < 1001:
-                pass
+            until(lambda: wire.counts("q")["pending"] == 1001)
         daemon.stop()
         _, stderr = process.communicate(line * 1001, timeout=20)
     assert process.returncode == 3

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.conftest import Mq
-from tests.cli.program import running, terminal, url_of
+from tests.cli.program import running, subscribers, terminal, until, url_of
 from tests.tcp.client import Client
 from tests.tcp.fixtures import StartDaemon
 
@@ -45,6 +45,7 @@ def test_live_screen_shows_queues_takes_keys_and_gives_the_terminal_back(
     env = {"MQ_URL": url_of(daemon)}
     with terminal("stats", "--watch", "--interval", "100ms", env=env, columns=columns, rows=rows) as screen:
         screen.wait_for(lambda text: "screen-q" in text and "READY▾" in text)
+        assert not screen.is_cooked
         assert ("completed" in screen.text) == (rows > 18)
         for _ in range(7):
             screen.type("s")
@@ -53,6 +54,7 @@ def test_live_screen_shows_queues_takes_keys_and_gives_the_terminal_back(
         screen.wait_for(lambda text: "held" in text)
         screen.type("q")
         assert screen.end() == 0
+        assert screen.is_cooked
         assert "\x1b[?1049h" in screen.text and screen.text.rstrip().endswith("\x1b[?25h\x1b[?1049l")
 
 
@@ -70,29 +72,24 @@ def test_live_screen_waits_for_a_daemon_that_went_and_ends_by_signals(
         screen.wait_for(lambda text: "no queues yet" in text[seen:])
         os.kill(screen.process.pid, signal.SIGTERM)
         assert screen.end() == 0
+        assert screen.is_cooked
         assert screen.text.rstrip().endswith("\x1b[?25h\x1b[?1049l")
 
 
 def test_events_are_printed_as_they_happen(wire: Client, env: dict[str, str], queue: str) -> None:
     with running("events", queue, "--json", "-n", "2", "-e", "pushed", "-e", "completed", env=env) as following:
-        wait_for_subscriber(wire)
+        until(lambda: subscribers(wire) > 0)
         number = wire.push(queue)
         assert json.loads(following.line()) == {"event": "pushed", "queue": queue, "job": number, "seq": 1}
         wire.ok("ACK", id=wire.pull(queue)["id"])
         assert json.loads(following.line())["event"] == "completed"
         assert following.end().status == 0
     with running("events", env=env) as following:
-        wait_for_subscriber(wire)
+        until(lambda: subscribers(wire) > 0)
         number = wire.push(queue)
         assert following.line().split(" ")[1:] == ["pushed", str(number), queue]
         following.signal(signal.SIGINT)
         assert following.end().status == 130
-
-
-def wait_for_subscriber(wire: Client) -> None:
-    """Return once somebody has subscribed."""
-    while not any(row["kind"] == "subscribe" for row in wire.ok("CLIENTS")["connections"]):
-        pass
 
 
 def test_events_go_on_after_a_restart_only_if_told_to_follow(start_daemon: StartDaemon, tmp_path: Path) -> None:
@@ -100,8 +97,7 @@ def test_events_go_on_after_a_restart_only_if_told_to_follow(start_daemon: Start
     env = {"MQ_URL": f"unix://{first.unix}"}
     with running("events", env=env) as once, running("events", "--follow", "--json", env=env) as following:
         with first.connect() as wire:
-            while sum(row["kind"] == "subscribe" for row in wire.ok("CLIENTS")["connections"]) < 2:
-                pass
+            until(lambda: subscribers(wire) == 2)
         first.stop()
         ended = once.end()
         assert (ended.status, "was lost" in ended.stderr) == (3, True)

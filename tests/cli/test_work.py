@@ -5,7 +5,7 @@ import signal
 from pathlib import Path
 
 from tests.cli.conftest import Mq
-from tests.cli.program import Running, running
+from tests.cli.program import Running, running, until
 from tests.tcp.client import Client
 from tests.tcp.fixtures import StartDaemon
 
@@ -87,8 +87,7 @@ def test_stop_lets_what_runs_end_and_takes_nothing_more(
     with running("work", "--json", queue, script, env=env) as worker:
         worker.line("stderr")
         assert wire.ok("SUBSCRIBE", queue=queue, events=["completed"])["ok"]
-        while not begun.exists() or not begun.read_text(encoding="utf-8"):
-            wire.ping()
+        until(lambda: has_line(begun))
         worker.signal(signal.SIGTERM)
         assert "stopping" in worker.line("stderr")
         go_on.write_text("go\n", encoding="utf-8")
@@ -98,6 +97,18 @@ def test_stop_lets_what_runs_end_and_takes_nothing_more(
     assert wire.counts(queue) == {"pending": 1, "processing": 0, "delayed": 0, "dlq": 0, "completed": 1}
 
 
+def has_line(file: Path) -> bool:
+    return file.exists() and file.read_text(encoding="utf-8").endswith("\n")
+
+
+def is_running(pid: int) -> bool:
+    """Whether there is such a process that is not only waiting to be reaped."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[0] != "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
 def test_second_signal_and_the_end_of_the_grace_release_the_job(
     wire: Client, env: dict[str, str], queue: str, tmp_path: Path
 ) -> None:
@@ -105,15 +116,20 @@ def test_second_signal_and_the_end_of_the_grace_release_the_job(
         number = wire.push(queue)
         wire.ok("SUBSCRIBE", queue=queue, events=["active"])
         # The command starts a child of its own, which must not outlive it.
-        with running("work", "--json", *flags, queue, "sleep 1000 & wait", env=env) as worker:
+        child = tmp_path / f"child-{signals}"
+        script = f"sleep 1000 & echo $! > {child}; wait"
+        with running("work", "--json", *flags, queue, script, env=env) as worker:
             assert wire.receive()["event"] == "active"
             worker.line("stderr")
+            until(lambda file=child: has_line(file))  # type: ignore[misc]
             for _ in range(signals):
                 worker.signal(signal.SIGINT)
                 assert "stopping" in worker.line("stderr") or signals == 2
             ended = worker.end()
         assert ended.status == 0
         assert ended.json()["state"] == "released"
+        grandchild = int(child.read_text(encoding="utf-8"))
+        until(lambda pid=grandchild: not is_running(pid))  # type: ignore[misc]
         wire.ok("UNSUBSCRIBE", queue=queue)
         job = wire.pull(queue)
         assert (job["id"], job["attempts"]) == (number, 0)
