@@ -90,7 +90,9 @@ def _grants(settings: Settings) -> list[tokens.Grant]:
 
 
 def _use_tls(settings: Settings, reactors: Reactors) -> None:
-    """Raises EngineError."""
+    """Raises SettingsError and EngineError."""
+    if (settings.tls_cert is None) != (settings.tls_key is None):
+        raise SettingsError(["TLS_CERT and TLS_KEY go together: one is set and the other is not"])
     if settings.tls_cert is not None and settings.tls_key is not None:
         reactors.use_tls(settings.tls_cert, settings.tls_key)
 

@@ -10,37 +10,37 @@ process's environment: load() takes it as an argument.
 
 import difflib
 import os
-import re
 import sys
 import tomllib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, dataclass, field, fields
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from mqfast.errors import SettingsError
+from mqfast.kinds import (
+    DEFAULT_UNIX_SOCKET,
+    FILE,
+    FOLDER,
+    HOSTS,
+    MODE,
+    NAMES,
+    ORIGINS,
+    PORT,
+    SWITCH,
+    TOKENS,
+    UNIX_SOCKET,
+    Kind,
+    choice,
+    number,
+    size,
+    text_of,
+)
 
-DEFAULT_UNIX_SOCKET = "/tmp/magic-queue.sock"
-MAX_UNIX_PATH = 107  # bytes; what the kernel's sockaddr_un holds beside the final NUL
 MAX_DEFAULT_REACTORS = 4
 HTTP_RESERVE = 4  # threads of HTTP that nothing which waits may take
 TABLE_BEGIN = "<!-- settings:begin -->"
 TABLE_END = "<!-- settings:end -->"
-
-_ON = frozenset({"1", "true", "yes", "on"})
-_OFF = frozenset({"", "0", "false", "no", "off"})
-_SIZE_UNITS = {"": 1, "b": 1, "kib": 1 << 10, "mib": 1 << 20, "gib": 1 << 30}
-
-
-@dataclass(frozen=True, slots=True)
-class Kind:
-    """A type of value: how it is read, how it is shown, and what is said when it cannot be read."""
-
-    metavar: str
-    expected: str
-    parse: Callable[[object], object]  # takes text or what TOML gave; raises ValueError
-    show: Callable[[Any], str] = str
-    bare: str | None = None  # the value of the flag when it is given without one
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,166 +55,6 @@ class Setting:
     default: str  # as shown
     doc: str
     secret: bool = False  # its value is never printed
-
-
-def _text_of(value: object) -> str:
-    if not isinstance(value, str):
-        raise ValueError(value)
-    return value
-
-
-def _word_of(value: object) -> str:
-    """Text in lower case; TOML's true, false, 1 and 0 count as text."""
-    if isinstance(value, bool | int):
-        return str(int(value))
-    return _text_of(value).strip().lower()
-
-
-def _number(low: int, high: int, metavar: str = "N", unit: str = "") -> Kind:
-    def parse(value: object) -> int:
-        if isinstance(value, bool):
-            raise ValueError(value)
-        number = value if isinstance(value, int) else _digits(_text_of(value).strip())
-        if not low <= number <= high:
-            raise ValueError(value)
-        return number
-
-    return Kind(metavar, f"a whole number from {low} to {high}{unit}", parse)
-
-
-def _digits(text: str, base: int = 10) -> int:
-    if not re.fullmatch("[0-7]{1,19}" if base == 8 else "[0-9]{1,19}", text):
-        raise ValueError(text)
-    return int(text, base)
-
-
-def show_size(size: int) -> str:
-    """A number of bytes in the largest unit that divides it, in the form that the settings accept: ``16MiB``."""
-    for unit, factor in (("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)):
-        if size >= factor and size % factor == 0:
-            return f"{size // factor}{unit}"
-    return str(size)
-
-
-def _size(low: int, high: int) -> Kind:
-    def parse(value: object) -> int:
-        if isinstance(value, bool):
-            raise ValueError(value)
-        if isinstance(value, int):
-            size = value
-        else:
-            match = re.fullmatch(r"([0-9]+)\s*([a-z]*)", _text_of(value).strip().lower())
-            if match is None or match[2] not in _SIZE_UNITS:
-                raise ValueError(value)
-            size = _digits(match[1]) * _SIZE_UNITS[match[2]]
-        if not low <= size <= high:
-            raise ValueError(value)
-        return size
-
-    expected = f"a size from {show_size(low)} to {show_size(high)}, in bytes or with KiB, MiB or GiB, such as 16MiB"
-    return Kind("SIZE", expected, parse, show_size)
-
-
-def _items(value: object) -> tuple[str, ...]:
-    """A list from TOML as it is, or text split at its commas; an item is never empty."""
-    items = value if isinstance(value, list) else [item.strip() for item in _text_of(value).split(",")]
-    texts = tuple(_text_of(item) for item in items)
-    for text in texts:
-        if not text or "\0" in text:
-            raise ValueError(value)
-        text.encode()  # UnicodeEncodeError, a ValueError: bytes of the environment that are not UTF-8
-    return texts
-
-
-def _parse_hosts(value: object) -> tuple[str, ...]:
-    hosts = tuple(host.removeprefix("[").removesuffix("]") for host in _items(value))
-    if not all(hosts):
-        raise ValueError(value)
-    return hosts
-
-
-def _parse_tokens(value: object) -> tuple[str, ...]:
-    return () if value == "" else _items(value)
-
-
-def _parse_origins(value: object) -> tuple[str, ...]:
-    if value is False or (isinstance(value, str) and value.strip().lower() in _OFF):
-        return ()
-    origins = tuple(origin.lower() for origin in _items(value))
-    if not all(origin == "*" or re.fullmatch(r"[a-z][a-z0-9+.-]*://[^/?#@\s]+", origin) for origin in origins):
-        raise ValueError(value)
-    return origins
-
-
-def _parse_path(value: object) -> str | None:
-    """None for off, "1" for on without a path of its own, else the path."""
-    word = _word_of(value)
-    if word in _OFF:
-        return None
-    if word in _ON:
-        return "1"
-    path = _text_of(value)
-    if not path.strip() or "\0" in path:
-        raise ValueError(value)
-    return path
-
-
-def _parse_file(value: object) -> str | None:
-    path = _parse_path(value)
-    if path == "1":
-        raise ValueError(value)
-    return path
-
-
-def _parse_unix_socket(value: object) -> str | None:
-    path = _parse_path(value)
-    if path == "1":
-        return DEFAULT_UNIX_SOCKET
-    if path is not None and len(os.fsencode(path)) > MAX_UNIX_PATH:
-        raise ValueError(value)
-    return path
-
-
-def _parse_mode(value: object) -> int:
-    mode = _digits(_text_of(value).strip().removeprefix("0o"), 8)  # never a TOML number: 660 would be read as decimal
-    if mode > 0o777:
-        raise ValueError(value)
-    return mode
-
-
-def _parse_switch(value: object) -> bool:
-    word = _word_of(value)
-    if word not in _ON | _OFF:
-        raise ValueError(value)
-    return word in _ON
-
-
-def _choice(*choices: str) -> Kind:
-    def parse(value: object) -> str:
-        text = _text_of(value).strip().lower()
-        if text not in choices:
-            raise ValueError(value)
-        return text
-
-    return Kind("NAME", "one of " + ", ".join(choices), parse)
-
-
-_HOSTS = Kind("HOSTS", "one or more host names or addresses, with commas between", _parse_hosts, ",".join)
-_TOKENS = Kind("TOKENS", "one or more tokens, with commas between, none of them empty", _parse_tokens, ",".join)
-_SWITCH = Kind("0|1", "1 or 0", _parse_switch, lambda on: str(int(on)), bare="1")
-_FOLDER = Kind("1|FOLDER", "1, a folder, or 0 for off", _parse_path, lambda path: path or "off", bare="1")
-_UNIX_SOCKET = Kind(
-    "1|PATH",
-    f"1, a path of at most {MAX_UNIX_PATH} bytes, or 0 for off",
-    _parse_unix_socket,
-    lambda path: path or "off",
-    bare="1",
-)
-_NAMES = Kind("NAMES", "one or more host names, with commas between", _parse_tokens, ",".join)
-_ORIGINS = Kind("ORIGINS", "one or more origins such as https://app.example.org, or *", _parse_origins, ",".join)
-_MODE = Kind("MODE", "an octal file mode as text, such as 0660", _parse_mode, lambda mode: f"{mode:04o}")
-_FILE = Kind("FILE", "a file, or 0 for off", _parse_file, lambda path: path or "off")
-_PORT = _number(0, 65535, "PORT")
 
 
 def _default_reactors() -> int:
@@ -251,19 +91,19 @@ class Settings:
 
     hosts: tuple[str, ...] = _row(
         "HOST",
-        _HOSTS,
+        HOSTS,
         ("localhost",),
         "Where to listen: names or addresses, with commas between. localhost is 127.0.0.1 and, where the machine has "
         "IPv6, ::1",
     )
-    port: int = _row("PORT", _PORT, 6789, "TCP port; 0 takes any free one, the same for every address")
+    port: int = _row("PORT", PORT, 6789, "TCP port; 0 takes any free one, the same for every address")
     unix_socket: str | None = _row(
-        "UNIX_SOCKET", _UNIX_SOCKET, None, f"Unix socket to listen on as well: 1 for {DEFAULT_UNIX_SOCKET}, or a path"
+        "UNIX_SOCKET", UNIX_SOCKET, None, f"Unix socket to listen on as well: 1 for {DEFAULT_UNIX_SOCKET}, or a path"
     )
-    unix_socket_mode: int = _row("UNIX_SOCKET_MODE", _MODE, 0o660, "File mode of the Unix socket: who may connect")
+    unix_socket_mode: int = _row("UNIX_SOCKET_MODE", MODE, 0o660, "File mode of the Unix socket: who may connect")
     auth_tokens: tuple[str, ...] = _row(
         "AUTH_TOKENS",
-        _TOKENS,
+        TOKENS,
         (),
         "Tokens, one of which a client must give, with commas between (in the TOML file also a list). Anyone on the "
         "machine can read a flag: better the environment or the file",
@@ -272,102 +112,102 @@ class Settings:
     )
     tokens_file: str | None = _row(
         "TOKENS_FILE",
-        _FILE,
+        FILE,
         None,
         "TOML file with tokens that have roles and perhaps only some queues; read again on SIGHUP",
     )
     tls_cert: str | None = _row(
         "TLS_CERT",
-        _FILE,
+        FILE,
         None,
         "PEM file with the certificate and its chain: TCP and HTTP then speak TLS only, the Unix socket does not; read "
         "again on SIGHUP",
     )
-    tls_key: str | None = _row("TLS_KEY", _FILE, None, "PEM file with its key; for TLS_CERT")
+    tls_key: str | None = _row("TLS_KEY", FILE, None, "PEM file with its key; for TLS_CERT")
     reactors: int = _row(
         "REACTORS",
-        _number(1, 64),
+        number(1, 64),
         _default_reactors,
         "Threads that serve connections",
         shown_default=f"cores, at most {MAX_DEFAULT_REACTORS}",
     )
-    max_line: int = _row("MAX_LINE", _size(1 << 10, 1 << 30), 16 << 20, "Longest request line; longer ones are refused")
+    max_line: int = _row("MAX_LINE", size(1 << 10, 1 << 30), 16 << 20, "Longest request line; longer ones are refused")
     max_job_bytes: int = _row(
-        "MAX_JOB_BYTES", _size(1, 1 << 30), 1 << 20, "Longest data of a job, and longest result, as JSON text"
+        "MAX_JOB_BYTES", size(1, 1 << 30), 1 << 20, "Longest data of a job, and longest result, as JSON text"
     )
     max_output: int = _row(
         "MAX_OUTPUT",
-        _size(1 << 10, 1 << 30),
+        size(1 << 10, 1 << 30),
         8 << 20,
         "Unsent answers of a connection past which its commands are not read",
     )
     max_memory: int = _row(
-        "MAX_MEMORY", _size(0, 1 << 50), 0, "Memory for jobs past which pushes are refused; 0 is no limit"
+        "MAX_MEMORY", size(0, 1 << 50), 0, "Memory for jobs past which pushes are refused; 0 is no limit"
     )
     max_connections: int = _row(
         "MAX_CONNECTIONS",
-        _number(0, 1_000_000_000),
+        number(0, 1_000_000_000),
         0,
         "Connections at once over TCP and the Unix socket; one more is told so and closed; 0 is as many as the system "
         "gives descriptors",
     )
     max_connections_per_address: int = _row(
         "MAX_CONNECTIONS_PER_ADDRESS",
-        _number(0, 1_000_000_000),
+        number(0, 1_000_000_000),
         0,
         "Of these, from one IPv4 address or one /64 of IPv6; 0 is no limit",
     )
-    max_batch: int = _row("MAX_BATCH", _number(1, 100_000), 100_000, "Jobs of one PUSHB; a longer batch is refused")
+    max_batch: int = _row("MAX_BATCH", number(1, 100_000), 100_000, "Jobs of one PUSHB; a longer batch is refused")
     max_parked: int = _row(
-        "MAX_PARKED", _number(0, 1_000_000_000), 10_000, "Pulls and WAITJOBs of one connection that wait"
+        "MAX_PARKED", number(0, 1_000_000_000), 10_000, "Pulls and WAITJOBs of one connection that wait"
     )
     max_subscribers: int = _row(
-        "MAX_SUBSCRIBERS", _number(0, 1_000_000_000), 10_000, "Connections that are told of events"
+        "MAX_SUBSCRIBERS", number(0, 1_000_000_000), 10_000, "Connections that are told of events"
     )
     auth_timeout_ms: int = _row(
         "AUTH_TIMEOUT",
-        _number(0, 86_400_000, "MS", " (milliseconds)"),
+        number(0, 86_400_000, "MS", " (milliseconds)"),
         10_000,
         "Milliseconds a connection may go without a token, where one is needed; 0 is no limit",
     )
     line_timeout_ms: int = _row(
         "LINE_TIMEOUT",
-        _number(0, 86_400_000, "MS", " (milliseconds)"),
+        number(0, 86_400_000, "MS", " (milliseconds)"),
         60_000,
         "Milliseconds a line may take from its first byte to its last, and one more for each 16 bytes of it; 0 is no "
         "limit",
     )
     max_deliveries: int = _row(
-        "MAX_DELIVERIES", _number(1, (1 << 31) - 1), 10, "Lost deliveries after which a job goes to the DLQ"
+        "MAX_DELIVERIES", number(1, (1 << 31) - 1), 10, "Lost deliveries after which a job goes to the DLQ"
     )
     lease_ms: int = _row(
         "LEASE",
-        _number(1, 366 * 86_400_000, "MS", " (milliseconds)"),
+        number(1, 366 * 86_400_000, "MS", " (milliseconds)"),
         1_800_000,
         "Milliseconds that a leased job is held where the pull does not say; 1800000 is half an hour",
     )
     result_ttl_ms: int = _row(
         "RESULT_TTL",
-        _number(0, 366 * 86_400_000, "MS", " (milliseconds)"),
+        number(0, 366 * 86_400_000, "MS", " (milliseconds)"),
         3_600_000,
         "Milliseconds that a completed job and its result are kept to be looked at; 3600000 is an hour",
     )
     result_max: int = _row(
-        "RESULT_MAX", _number(0, 1_000_000_000, "N"), 100_000, "Completed jobs kept at most; 0 keeps none"
+        "RESULT_MAX", number(0, 1_000_000_000, "N"), 100_000, "Completed jobs kept at most; 0 keeps none"
     )
     log_level: str = _row(
-        "LOG_LEVEL", _choice("debug", "info", "warning", "error"), "warning", "What is logged on stderr"
+        "LOG_LEVEL", choice("debug", "info", "warning", "error"), "warning", "What is logged on stderr"
     )
-    persist: str | None = _row("PERSIST", _FOLDER, None, "Keep jobs on disk: in the working folder (1) or in this one")
+    persist: str | None = _row("PERSIST", FOLDER, None, "Keep jobs on disk: in the working folder (1) or in this one")
     fsync: str = _row(
-        "FSYNC", _choice("always", "everysec", "none"), "always", "When records reach the disk; for PERSIST"
+        "FSYNC", choice("always", "everysec", "none"), "always", "When records reach the disk; for PERSIST"
     )
-    http: bool = _row("HTTP", _SWITCH, False, "Serve REST, metrics and the dashboard")
-    http_hosts: tuple[str, ...] = _row("HTTP_HOST", _HOSTS, ("localhost",), "Where HTTP listens; for HTTP")
-    http_port: int = _row("HTTP_PORT", _PORT, 6790, "Port of HTTP; 0 takes any free one; for HTTP")
+    http: bool = _row("HTTP", SWITCH, False, "Serve REST, metrics and the dashboard")
+    http_hosts: tuple[str, ...] = _row("HTTP_HOST", HOSTS, ("localhost",), "Where HTTP listens; for HTTP")
+    http_port: int = _row("HTTP_PORT", PORT, 6790, "Port of HTTP; 0 takes any free one; for HTTP")
     http_names: tuple[str, ...] = _row(
         "HTTP_NAMES",
-        _NAMES,
+        NAMES,
         (),
         "Further names that requests may give as their Host where no tokens are set, with commas between: addresses, "
         "localhost, HTTP_HOST, this machine's name and names without a dot always may; for HTTP",
@@ -375,22 +215,22 @@ class Settings:
     )
     http_threads: int = _row(
         "HTTP_THREADS",
-        _number(HTTP_RESERVE + 1, 1024),
+        number(HTTP_RESERVE + 1, 1024),
         32,
         f"Threads of HTTP. A pull that waits and a stream take one each, but never the last {HTTP_RESERVE}; for HTTP",
     )
     http_max_body: int = _row(
-        "HTTP_MAX_BODY", _size(1 << 10, 1 << 30), 16 << 20, "Longest body of a request (MAX_LINE holds too); for HTTP"
+        "HTTP_MAX_BODY", size(1 << 10, 1 << 30), 16 << 20, "Longest body of a request (MAX_LINE holds too); for HTTP"
     )
     http_max_header: int = _row(
         "HTTP_MAX_HEADER",
-        _size(1 << 10, 1 << 20),
+        size(1 << 10, 1 << 20),
         32 << 10,
         "Longest head of a request, all headers together; for HTTP",
     )
     cors_origin: tuple[str, ...] = _row(
         "CORS_ORIGIN",
-        _ORIGINS,
+        ORIGINS,
         (),
         "Origins whose pages may use HTTP from a browser, such as https://app.example.org, with commas between; * is "
         "any; for HTTP",
@@ -398,18 +238,18 @@ class Settings:
     )
     metrics_queues: int = _row(
         "METRICS_QUEUES",
-        _number(0, 100_000),
+        number(0, 100_000),
         100,
         "Queues with a label of their own in the Prometheus text, the busiest first; the rest is summed up; for HTTP",
     )
     dashboard: str = _row(
         "DASHBOARD",
-        _choice("off", "read", "full"),
+        choice("off", "read", "full"),
         "full",
         "The dashboard: off, read (it offers no actions; REST does as before) or full; for HTTP",
     )
     dashboard_streams: int = _row(
-        "DASHBOARD_STREAMS", _number(0, 1024), 8, "Dashboards that are updated live at once; others ask; for HTTP"
+        "DASHBOARD_STREAMS", number(0, 1024), 8, "Dashboards that are updated live at once; others ask; for HTTP"
     )
 
 
@@ -432,7 +272,7 @@ class ClientSettings:
 
     url: str | None = _row(
         "MQ_URL",
-        Kind("URL", "a URL such as mq://host:port, mqs://host:port or unix:///path", _text_of),
+        Kind("URL", "a URL such as mq://host:port, mqs://host:port or unix:///path", text_of),
         None,
         "Daemon that the other commands talk to: mq://[TOKEN@]HOST[:PORT], mqs://… for TLS, unix://[TOKEN@]/PATH. "
         "Without it UNIX_SOCKET, else HOST and PORT say where",
@@ -441,16 +281,16 @@ class ClientSettings:
     )
     token: str | None = _row(
         "MQ_TOKEN",
-        Kind("TOKEN", "a token", _text_of),
+        Kind("TOKEN", "a token", text_of),
         None,
         "Token to give to the daemon; without it the first of AUTH_TOKENS",
         shown_default="none",
         secret=True,
     )
-    tls: bool = _row("MQ_TLS", _SWITCH, False, "Talk TLS to HOST and PORT")
+    tls: bool = _row("MQ_TLS", SWITCH, False, "Talk TLS to HOST and PORT")
     ca: str | None = _row(
         "MQ_CA",
-        Kind("FILE", "a file", _text_of),
+        Kind("FILE", "a file", text_of),
         None,
         "Certificates (PEM) that vouch for the daemon's, instead of the system's; for TLS",
         shown_default="the system's",
@@ -473,7 +313,7 @@ CONFIG = Setting(
     flag="--config",
     env="MQFAST_CONFIG",
     key="",
-    kind=Kind("FILE", "a file", _text_of),
+    kind=Kind("FILE", "a file", text_of),
     default="none",
     doc="TOML file with settings; flags and environment variables come before it",
 )
@@ -503,10 +343,7 @@ def load(flags: Mapping[str, str | None], environ: Mapping[str, str]) -> Setting
     Raises SettingsError with a line for everything that is wrong: unknown keys of the file, and each value that would
     have been used and cannot be.
     """
-    settings = Settings(**{t.setting.field: t.value for t in trace(SETTINGS, flags, environ) if t.source != DEFAULT})
-    if (settings.tls_cert is None) != (settings.tls_key is None):
-        raise SettingsError(["TLS_CERT and TLS_KEY go together: one is set and the other is not"])
-    return settings
+    return Settings(**{t.setting.field: t.value for t in trace(SETTINGS, flags, environ) if t.source != DEFAULT})
 
 
 def trace(table: Sequence[Setting], flags: Mapping[str, str | None], environ: Mapping[str, str]) -> list[Traced]:

@@ -28,11 +28,13 @@ def test_pause_and_resume_take_several_queues(mq: Mq, wire: Client, queue: str) 
 
 def test_limits_are_set_shown_and_taken_away(mq: Mq, wire: Client, queue: str) -> None:
     wire.push(queue)
-    assert mq("limits", queue, "--rate", "5/10s", "--concurrency", "3").rows == [[queue, "5/10s", "3", "0", "1"]]
+    set_all = ("--rate", "5/10s", "--concurrency", "3", "--length", "1")
+    assert mq("limits", queue, *set_all).rows == [[queue, "5/10s", "3", "1", "0", "1"]]
+    assert "Queue full" in mq("push", queue, "2", status=1).stderr
     row = next(row for row in wire.ok("LISTQUEUES")["queues"] if row["name"] == queue)
     assert (row["rate_limit"], row["rate_duration"], row["concurrency_limit"]) == (5, 10_000, 3)
     assert queue in [row[0] for row in mq("limits").rows]
-    mq("limits", queue, "--rate", "none", "--concurrency", "none")
+    mq("limits", queue, "--rate", "none", "--concurrency", "none", "--length", "none")
     assert queue not in [row[0] for row in mq("limits").rows]
     assert "is no rate" in mq("limits", queue, "--rate", "fast", status=2).stderr
     assert "neither a number" in mq("limits", queue, "--concurrency", "x", status=2).stderr

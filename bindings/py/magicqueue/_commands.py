@@ -117,6 +117,7 @@ FIELDS: Mapping[str, Field] = {
     "search": Field("search", "text", 0, 255),
     "filter": Field("filter", "text", 1, 16),
     "sort": Field("sort", "text", 1, 16),
+    "max_length": Field("maxLength", "u64", 0, 18446744073709551615),
 }
 
 COMMANDS: Mapping[str, CommandFields] = {
@@ -146,6 +147,7 @@ COMMANDS: Mapping[str, CommandFields] = {
     "RATELIMITCLEAR": CommandFields(("queue",), ()),
     "SETCONCURRENCY": CommandFields(("queue", "limit"), ()),
     "CLEARCONCURRENCY": CommandFields(("queue",), ()),
+    "SETQUEUE": CommandFields(("queue",), ("max_length",)),
     "PAUSE": CommandFields(("queue",), ()),
     "RESUME": CommandFields(("queue",), ()),
     "ISPAUSED": CommandFields(("queue",), ()),
@@ -308,6 +310,13 @@ class NotSupportedError(RefusedError):
     retryable = False
 
 
+class ForbiddenError(RefusedError):
+    """``forbidden``: forbidden: the token is not for this; asking again will not help."""
+
+    code = "forbidden"
+    retryable = False
+
+
 REFUSALS: Mapping[str, type[RefusedError]] = {
     "invalid": InvalidError,
     "unknown_command": UnknownCommandError,
@@ -329,6 +338,7 @@ REFUSALS: Mapping[str, type[RefusedError]] = {
     "shutting_down": ShuttingDownError,
     "unavailable": UnavailableError,
     "not_supported": NotSupportedError,
+    "forbidden": ForbiddenError,
 }
 """The class of each code."""
 

@@ -310,6 +310,10 @@ class Queue(TaskBook):
         """Take that bound away."""
         self._do(_calls.simple("CLEARCONCURRENCY", queue=self.name))
 
+    def set_max_length(self, length: int) -> None:
+        """Refuse pushes (QueueFullError, retryable) while ``length`` jobs wait, for whatever; 0 is no bound."""
+        self._do(_calls.simple("SETQUEUE", queue=self.name, max_length=length))
+
     def drain(self) -> int:
         """Drop all jobs that wait, delayed ones included; returns how many."""
         return self._count("DRAIN")

@@ -50,6 +50,7 @@ ALWAYS = frozenset(
         "RATELIMITCLEAR",
         "SETCONCURRENCY",
         "CLEARCONCURRENCY",
+        "SETQUEUE",
         "PAUSE",
         "RESUME",
         "ISPAUSED",

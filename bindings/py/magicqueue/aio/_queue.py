@@ -248,6 +248,10 @@ class Queue(AsyncTaskBook):
         """Take that bound away."""
         await self._do(_calls.simple("CLEARCONCURRENCY", queue=self.name))
 
+    async def set_max_length(self, length: int) -> None:
+        """Refuse pushes (QueueFullError, retryable) while ``length`` jobs wait, for whatever; 0 is no bound."""
+        await self._do(_calls.simple("SETQUEUE", queue=self.name, max_length=length))
+
     async def drain(self) -> int:
         """Drop all jobs that wait, delayed ones included; returns how many."""
         return await self._count("DRAIN")

@@ -31,6 +31,7 @@ class QueueSettings:
     rate_limit: int | None = None
     rate_duration: int | None = None
     concurrency: int | None = None
+    max_length: int = 0
 
 
 @dataclass(eq=False)
@@ -164,8 +165,12 @@ class MemoryDaemon:
             ]
         return wire
 
+    def _waiting(self, queue: str) -> int:
+        states = ("waiting", "delayed", "waitingparent")
+        return sum(job.queue == queue and job.state in states for job in self.jobs.values())
+
     def push(self, queue: str, item: dict[str, Any]) -> int:
-        """Add a job. Raises Refusal for a key in use or an unknown dependency."""
+        """Add a job. Raises Refusal for a key in use, an unknown dependency, or a full queue."""
         job = FakeJob(self._next_id, queue, item, self._now)
         key = job.row["unique_key"]
         if key is not None and any(
@@ -178,6 +183,9 @@ class MemoryDaemon:
                 raise Refusal("not_found", f"Job {id_} not found")
             if id_ in self.jobs and self.jobs[id_].state == "completed":
                 job.waits_for.discard(id_)
+        settings = self.queues.get(queue)
+        if settings is not None and 0 < settings.max_length <= self._waiting(queue):
+            raise Refusal("queue_full", "Queue full: as many jobs wait as its max_length allows")
         self._next_id += 1
         self.settings_of(queue)
         self.jobs[job.id] = job

@@ -310,6 +310,12 @@ def _setting(**values: Any) -> Callable[[Call], Members]:
     return reply
 
 
+def _set_queue(call: Call) -> Members:
+    if "max_length" in call.fields:
+        call.server.settings_of(call.queue).max_length = call.fields["max_length"]
+    return {}
+
+
 def _is_paused(call: Call) -> Members:
     settings = call.server.queues.get(call.queue)
     return {"paused": settings is not None and settings.is_paused}
@@ -474,6 +480,7 @@ REPLIES: dict[str, Callable[[Call], Members | None]] = {
     "RATELIMITCLEAR": _setting(rate_limit=None, rate_duration=None),
     "SETCONCURRENCY": _setting(concurrency="limit"),
     "CLEARCONCURRENCY": _setting(concurrency=None),
+    "SETQUEUE": _set_queue,
     "LISTQUEUES": _list_queues,
     "STATS": _stats,
     "CRON": _cron,
