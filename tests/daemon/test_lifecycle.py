@@ -303,7 +303,7 @@ def with_reactors(body: str) -> tuple[str, ...]:
 BROKEN = """
 class Reactors:
     def __init__(self, engine, count): self.stopped = threading.Event()
-    def listen(self, fd): pass
+    def listen(self, fd, tls): pass
     def close(self): pass
     def stop(self, force=False): self.stopped.set()
     def run(self, index):
@@ -315,7 +315,7 @@ server.Reactors = Reactors
 STUCK = """
 class Reactors:
     def __init__(self, engine, count): pass
-    def listen(self, fd): pass
+    def listen(self, fd, tls): pass
     def close(self): pass
     def stop(self, force=False): pass
     def run(self, index): threading.Event().wait()
