@@ -24,6 +24,8 @@ STORMS = int(os.environ.get("MQFAST_STORMS", "4"))
 CLIENTS = 500
 """Connections of one storm; four threads open them as fast as they can."""
 THREADS = 4
+CALM = 300
+PATIENCE = 120
 GROWTH = 64 << 20
 """Resident memory that a storm may leave behind: freed blocks of the allocator, spare rings."""
 LINGER_NONE = struct.pack("ii", 1, 0)
@@ -80,6 +82,7 @@ class Honest:
     def __init__(self, client: Client, queue: str) -> None:
         self._client, self._queue = client, queue
         self._over = threading.Event()
+        self.enough = threading.Event()  # it has done CALM rounds
         self.ms: list[float] = []
         self.done = 0
         self._thread = threading.Thread(target=self._run)
@@ -94,6 +97,8 @@ class Honest:
             self._client.ok("ACK", id=id)
             self.ms.append((time.monotonic() - begun) * 1000)
             self.done += 1
+            if self.done == CALM:
+                self.enough.set()
 
     def stop(self) -> None:
         self._over.set()
@@ -105,12 +110,12 @@ class Honest:
 
 
 def measured(daemon: Daemon, queue: str, seed: int | None) -> tuple[Honest, int, float]:
-    """An honest client for as long as a storm (seed None: for a calm second)."""
+    """An honest client for as long as a storm (seed None: for CALM rounds)."""
     with daemon.connect() as client:
         honest = Honest(client, f"{queue}-honest")
         pushed, rate = 0, 0.0
         if seed is None:
-            eventually(lambda: len(honest.ms), lambda count: count >= 1000)
+            assert honest.enough.wait(PATIENCE)
         else:
             pushed, rate = storm(daemon.address(), queue, seed)
         honest.stop()
