@@ -1,9 +1,17 @@
 // Where the daemon is: from options, a URL, or the environment.
 
+import type { ConnectionOptions as TlsConnectionOptions } from "node:tls";
+
 import { MagicQueueError } from "./errors.js";
 
 /** The default TCP port. */
 export const DEFAULT_PORT = 6789;
+
+/** Who the daemon must be, in the words of node:tls: `ca` vouches for its certificate, where the system does not. */
+export type TlsOptions = Pick<
+  TlsConnectionOptions,
+  "ca" | "cert" | "key" | "passphrase" | "servername" | "rejectUnauthorized" | "minVersion"
+>;
 
 /**
  * How to reach the daemon. What is given counts before the URL, the URL before `MQ_URL`, that before localhost:6789.
@@ -17,8 +25,10 @@ export interface AddressOptions {
   unixSocket?: string | undefined;
   /** One of the daemon's tokens, where it has any. */
   token?: string | undefined;
+  /** Speak TLS to host and port; default: if the URL begins with `mqs://`. */
+  tls?: boolean | TlsOptions | undefined;
   /**
-   * `mq://token@host:port/queue`, or `mq+unix:///path/of/socket?queue=name&token=token`; default the variable `MQ_URL`.
+   * `mq://token@host:port/queue` (`mqs://` for TLS), or `mq+unix:///path/of/socket?queue=name&token=token`; default the variable `MQ_URL`.
    */
   url?: string | undefined;
 }
@@ -29,6 +39,8 @@ export interface Address {
   port: number;
   /** Used instead of host and port. */
   unixSocket: string | undefined;
+  /** undefined: the bytes are plain. */
+  tls: TlsOptions | undefined;
   token: string | undefined;
   /** The queue that the URL names. */
   queue: string | undefined;
@@ -43,8 +55,9 @@ export function parseUrl(text: string): Partial<Address> {
     throw new MagicQueueError(`"${hideToken(text)}" is no URL like mq://token@host:port/queue`, { cause: error });
   }
   const isUnix = url.protocol === "mq+unix:";
-  if (!isUnix && url.protocol !== "mq:") {
-    throw new MagicQueueError(`the URL of a daemon begins with mq:// or mq+unix://, not ${url.protocol}//`);
+  const isTls = url.protocol === "mqs:";
+  if (!isUnix && !isTls && url.protocol !== "mq:") {
+    throw new MagicQueueError(`the URL of a daemon begins with mq://, mqs:// or mq+unix://, not ${url.protocol}//`);
   }
   const token = isUnix ? url.searchParams.get("token") : decode(url.username || url.password);
   const path = decode(url.pathname);
@@ -54,6 +67,7 @@ export function parseUrl(text: string): Partial<Address> {
   return {
     ...(token !== null && token !== "" && { token }),
     ...(isUnix && { unixSocket: path }),
+    ...(isTls && { tls: {} }),
     ...(url.hostname && !isUnix && { host: url.hostname.replace(/^\[(.*)\]$/, "$1") }),
     ...(url.port && { port: Number(url.port) }),
     ...queueOf(isUnix ? (url.searchParams.get("queue") ?? "") : path.replace(/^\//, "")),
@@ -70,10 +84,13 @@ export function resolveAddress(options: AddressOptions, environment: { MQ_URL?: 
   if (!Number.isInteger(port) || port < 1 || port > 65535) {
     throw new MagicQueueError(`a port is a whole number from 1 to 65535, not ${port}`);
   }
+  const unixSocket = options.unixSocket ?? (isTcpGiven ? undefined : url.unixSocket);
+  const tls = options.tls === true ? {} : (options.tls ?? url.tls);
   return {
     host: options.host ?? url.host ?? "localhost",
     port,
-    unixSocket: options.unixSocket ?? (isTcpGiven ? undefined : url.unixSocket),
+    unixSocket,
+    tls: tls === false || unixSocket !== undefined ? undefined : tls,
     token: options.token ?? url.token,
     queue: url.queue,
   };

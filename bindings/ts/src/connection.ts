@@ -6,8 +6,9 @@
 // A request is in exactly one place: `#unsent` (no connection), `#inOrder` or `#byId` (sent), `#delayed` (refused for
 // now, sent again after a wait); or it is settled.
 
-import { connect as connectSocket, type Socket } from "node:net";
+import { connect as connectSocket, isIP, type Socket } from "node:net";
 import process from "node:process";
+import { connect as connectSecurely } from "node:tls";
 
 import { describe, type Address } from "./address.js";
 import type { DroppedEvent, JobEvent } from "./answers.js";
@@ -202,8 +203,11 @@ export class Connection implements Transport {
   }
 
   #dial(): Promise<Socket> {
-    const { host, port, unixSocket } = this.#address;
-    const socket = unixSocket === undefined ? connectSocket({ host, port }) : connectSocket({ path: unixSocket });
+    const { host, port, unixSocket, tls } = this.#address;
+    const plain = (): Socket => connectSocket(unixSocket === undefined ? { host, port } : { path: unixSocket });
+    // An address is no server name; a name is needed where several daemons share one place.
+    const name = isIP(host) ? {} : { servername: host };
+    const socket = tls === undefined ? plain() : connectSecurely({ host, port, ...name, ...tls });
     // close() has to find it, to end a try that takes long.
     this.#socket = socket;
     return new Promise((resolve, reject) => {
@@ -217,7 +221,7 @@ export class Connection implements Transport {
       const onError = (error: Error & { code?: string }): void => fail(error.message || error.code || "failed", error);
       const onClose = (): void => fail("closed");
       socket.once("error", onError).once("close", onClose);
-      socket.once("connect", () => {
+      socket.once(tls === undefined ? "connect" : "secureConnect", () => {
         clearTimeout(timer);
         socket.off("error", onError).off("close", onClose);
         socket.setNoDelay(true);

@@ -1,6 +1,6 @@
 // magicqueue: the public names.
 
-export type { AddressOptions } from "./address.js";
+export type { AddressOptions, TlsOptions } from "./address.js";
 export type * from "./answers.js";
 export type { BackoffOptions } from "./backoff.js";
 export { MagicQueueClient, type ClientOptions, type ConnectionState } from "./client.js";

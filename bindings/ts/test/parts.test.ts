@@ -98,6 +98,7 @@ describe("addresses", () => {
       queue: "e/mails",
     });
     assert.deepEqual(parseUrl("mq://[::1]"), { host: "::1" });
+    assert.deepEqual(parseUrl("mqs://queue.example"), { host: "queue.example", tls: {} });
     assert.deepEqual(parseUrl("mq+unix:///run/mq.sock?queue=emails&token=tok"), {
       token: "tok",
       unixSocket: "/run/mq.sock",
