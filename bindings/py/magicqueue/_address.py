@@ -21,6 +21,8 @@ class Address:
     unix_socket: str | None = None
     token: str | None = None
     queue: str | None = None
+    tls: bool | str = False
+    """True, or a file with who vouches for the daemon, where the system does not; not for a Unix socket."""
 
     def __str__(self) -> str:
         """The address in words, without its token."""
@@ -40,17 +42,19 @@ def parse_url(text: str) -> Address:
     except ValueError as error:
         raise MagicQueueError(f"{_hide_token(text)} is no URL like mq://token@host:port/queue: {error}") from None
     path = unquote(url.path)
-    if url.scheme == "mq":
+    if url.scheme in ("mq", "mqs"):
         token = unquote(url.username or "") or unquote(url.password or "") or None
         host = unquote(url.hostname or "") or DEFAULT_HOST
-        return Address(host, _checked_port(port), None, token, path.lstrip("/") or None)
+        return Address(host, _checked_port(port), None, token, path.lstrip("/") or None, url.scheme == "mqs")
     if url.scheme == "mq+unix":
         if not path:
             raise MagicQueueError("a mq+unix:// URL needs the path of a socket")
         query = parse_qs(url.query)
         token, queue = (query.get(name, [None])[0] for name in ("token", "queue"))
         return Address(unix_socket=path, token=token, queue=queue)
-    raise MagicQueueError(f"the URL of a daemon begins with mq:// or mq+unix://, not {_hide_token(text)[:40]!r}")
+    raise MagicQueueError(
+        f"the URL of a daemon begins with mq://, mqs:// or mq+unix://, not {_hide_token(text)[:40]!r}"
+    )
 
 
 def resolve_address(
@@ -60,6 +64,7 @@ def resolve_address(
     token: str | None,
     url: str | None,
     environment_url: str | None,
+    tls: bool | str | None = None,
 ) -> Address:
     """What these arguments mean: what is given counts before the URL, that before the environment's, that before
     localhost:6789. The environment counts only if neither a URL nor a place is given.
@@ -77,6 +82,7 @@ def resolve_address(
         unix_socket or (None if is_tcp_given else base.unix_socket),
         token or base.token,
         base.queue,
+        base.tls if tls is None else tls,
     )
 
 

@@ -89,10 +89,15 @@ class StateTeller(Listener):
 
 
 def address_of(
-    host: str | None, port: int | None, unix_socket: str | None, token: str | None, url: str | None
+    host: str | None,
+    port: int | None,
+    unix_socket: str | None,
+    token: str | None,
+    url: str | None,
+    tls: bool | str | None,
 ) -> Address:
     """Where the daemon is, by what is given or, if no place is, by the variable MQ_URL."""
-    return resolve_address(host, port, unix_socket, token, url, os.environ.get("MQ_URL"))
+    return resolve_address(host, port, unix_socket, token, url, os.environ.get("MQ_URL"), tls)
 
 
 def place_of(
@@ -101,6 +106,7 @@ def place_of(
     unix_socket: str | None,
     token: str | None,
     url: str | None,
+    tls: bool | str | None,
     connection: ConnectionOptions | None,
     on_connection: OnConnection | None,
 ) -> dict[str, Any]:
@@ -111,6 +117,7 @@ def place_of(
         "unix_socket": unix_socket,
         "token": token,
         "url": url,
+        "tls": tls,
         "connection": connection,
         "on_connection": on_connection,
     }
@@ -120,8 +127,9 @@ class MagicQueueClient:
     """A connection to the daemon for any command. Threads may share it.
 
     host, port: default localhost, 6789; unix_socket: its path, instead of these; token: one of the daemon's; url:
-    ``mq://token@host:port/queue`` or ``mq+unix:///path?queue=name&token=token``. What is given by itself counts before
-    the URL. If no place is given, the variable MQ_URL counts. Does not connect yet. Raises MagicQueueError if an
+    ``mq://token@host:port/queue`` or ``mq+unix:///path?queue=name&token=token``; tls: True, or a PEM file with who
+    vouches for the daemon (default: True if the URL begins with ``mqs://``). What is given by itself counts before the
+    URL. If no place is given, the variable MQ_URL counts. Does not connect yet. Raises MagicQueueError if an
     argument has not the form of an address.
     """
 
@@ -133,14 +141,15 @@ class MagicQueueClient:
         *,
         token: str | None = None,
         url: str | None = None,
+        tls: bool | str | None = None,
         connection: ConnectionOptions | None = None,
         on_connection: OnConnection | None = None,
         _link: Connection | None = None,
     ) -> None:
         self._place: dict[str, Any] | None = None
         if _link is None:
-            address = address_of(host, port, unix_socket, token, url)
-            self._place = place_of(host, port, unix_socket, token, url, connection, on_connection)
+            address = address_of(host, port, unix_socket, token, url, tls)
+            self._place = place_of(host, port, unix_socket, token, url, tls, connection, on_connection)
             _link = Connection(address, connection or ConnectionOptions())
         self._connection = _link
         self._subscriptions = Subscriptions(_link.core, _link.submit)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import select
 import socket
+import ssl
+import threading
 from typing import Protocol
 
 from ._address import Address
@@ -91,6 +93,42 @@ class SocketLink:
             one.close()
 
 
+class TlsLink(SocketLink):
+    """A link over TLS. OpenSSL takes one thread at a time, and may hold bytes that the socket does not tell of."""
+
+    def __init__(self, connected: ssl.SSLSocket) -> None:
+        super().__init__(connected)
+        self._ssl = connected
+        self._lock = threading.Lock()
+
+    def send(self, data: bytes) -> int:
+        with self._lock:
+            try:
+                return self._ssl.send(data)
+            except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
+                return 0
+
+    def receive(self) -> bytes | None:
+        with self._lock:
+            try:
+                received = self._ssl.recv(CHUNK)
+                while received and self._ssl.pending():
+                    received += self._ssl.recv(CHUNK)
+                return received
+            except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
+                return None
+
+    def shut(self) -> None:
+        """Of the socket, without TLS's own farewell: that would end both ways."""
+        with contextlib.suppress(OSError):
+            socket.socket.shutdown(self._ssl, socket.SHUT_WR)
+
+
+def context_for(address: Address) -> ssl.SSLContext:
+    """Trusts whom the address says. Raises OSError for a file that cannot be used."""
+    return ssl.create_default_context(cafile=None if address.tls is True else str(address.tls))
+
+
 def dial(address: Address, timeout_s: float) -> SocketLink:
     """Connect. Raises ConnectionLostError."""
     try:
@@ -106,6 +144,12 @@ def dial(address: Address, timeout_s: float) -> SocketLink:
             connected = socket.create_connection((address.host, address.port), timeout_s)
             connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             connected.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+            if address.tls:
+                try:
+                    return TlsLink(context_for(address).wrap_socket(connected, server_hostname=address.host))
+                except BaseException:
+                    connected.close()
+                    raise
     except OSError as error:
         why = "timed out" if isinstance(error, socket.timeout) else error.strerror or str(error)
         raise ConnectionLostError(f"Cannot connect to {address}: {why}") from error

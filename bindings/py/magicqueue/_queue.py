@@ -56,6 +56,7 @@ class Queue(TaskBook):
         *,
         token: str | None = None,
         url: str | None = None,
+        tls: bool | str | None = None,
         connection: ConnectionOptions | None = None,
         on_connection: OnConnection | None = None,
         client: MagicQueueClient | None = None,
@@ -64,7 +65,7 @@ class Queue(TaskBook):
     ) -> None:
         super().__init__()
         self.name = name
-        place = place_of(host, port, unix_socket, token, url, connection, on_connection)
+        place = place_of(host, port, unix_socket, token, url, tls, connection, on_connection)
         self.client = client or MagicQueueClient(**place)
         self._owns_client = client is None
         self._connection = self.client._connection

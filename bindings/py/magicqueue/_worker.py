@@ -78,6 +78,7 @@ class Worker:
         *,
         token: str | None = None,
         url: str | None = None,
+        tls: bool | str | None = None,
         executor: str = "threads",
         lease_ms: int | None = None,
         drain_s: float = 30.0,
@@ -104,7 +105,7 @@ class Worker:
         self.drain_s = drain_s
         self.signals = signals
         self.middleware = tuple(middleware)
-        self._place = place_of(host, port, unix_socket, token, url, connection, on_connection)
+        self._place = place_of(host, port, unix_socket, token, url, tls, connection, on_connection)
         self._listeners: dict[str, Callable[..., object] | None] = {
             "completed": on_completed,
             "failed": on_failed,

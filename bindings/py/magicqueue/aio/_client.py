@@ -79,14 +79,15 @@ class MagicQueueClient:
         *,
         token: str | None = None,
         url: str | None = None,
+        tls: bool | str | None = None,
         connection: ConnectionOptions | None = None,
         on_connection: OnConnection | None = None,
         _link: AsyncConnection | None = None,
     ) -> None:
         self._place: dict[str, Any] | None = None
         if _link is None:
-            address: Address = address_of(host, port, unix_socket, token, url)
-            self._place = place_of(host, port, unix_socket, token, url, connection, on_connection)
+            address: Address = address_of(host, port, unix_socket, token, url, tls)
+            self._place = place_of(host, port, unix_socket, token, url, tls, connection, on_connection)
             _link = AsyncConnection(address, connection or ConnectionOptions())
         self._connection = _link
         self._subscriptions = Subscriptions(_link.core, _link.submit)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import socket
 from collections.abc import Awaitable, Callable
 from typing import Protocol
 
 from .._address import Address
 from .._core import Answer, BadLine, ConnectionOptions, Core, Entry, closed_error, is_final
+from .._link import context_for
 from ..errors import ConnectionLostError
 
 
@@ -63,8 +65,14 @@ class _SocketLink(asyncio.Protocol):
         self._transport.write(data)
 
     def shut(self) -> None:
-        if not self._transport.is_closing():
+        if self._transport.is_closing():
+            return
+        if self._transport.can_write_eof():
             self._transport.write_eof()
+        elif self._transport.get_write_buffer_size() == 0:
+            # TLS's own farewell would end both ways.
+            with contextlib.suppress(OSError):
+                self._transport.get_extra_info("socket").shutdown(socket.SHUT_WR)
 
     def close(self) -> None:
         self._receiver = None
@@ -79,7 +87,10 @@ def dialer(address: Address) -> Dial:
         if address.unix_socket is not None:
             _, link = await loop.create_unix_connection(lambda: _SocketLink(receiver), address.unix_socket)
         else:
-            _, link = await loop.create_connection(lambda: _SocketLink(receiver), address.host, address.port)
+            context = context_for(address) if address.tls else None
+            _, link = await loop.create_connection(
+                lambda: _SocketLink(receiver), address.host, address.port, ssl=context
+            )
         return link
 
     return dial

@@ -66,6 +66,7 @@ class Worker:
         *,
         token: str | None = None,
         url: str | None = None,
+        tls: bool | str | None = None,
         lease_ms: int | None = None,
         drain_s: float = 30.0,
         signals: bool = True,
@@ -86,7 +87,7 @@ class Worker:
         self.drain_s = drain_s
         self.signals = signals
         self.middleware = tuple(middleware)
-        self._place = place_of(host, port, unix_socket, token, url, connection, on_connection)
+        self._place = place_of(host, port, unix_socket, token, url, tls, connection, on_connection)
         self._listeners: dict[str, Callable[..., object] | None] = {
             "completed": on_completed,
             "failed": on_failed,
