@@ -16,6 +16,10 @@ CHUNK = 1 << 18
 """Bytes of one read."""
 
 
+END_SENDING = socket.SHUT_WR
+"""How a socket under TLS is half-closed: TLS's own farewell would end both ways."""
+
+
 class Link(Protocol):
     """What carries the bytes of one connection. Only `wait` blocks; `wake` may be called by any thread."""
 
@@ -119,9 +123,8 @@ class TlsLink(SocketLink):
                 return None
 
     def shut(self) -> None:
-        """Of the socket, without TLS's own farewell: that would end both ways."""
         with contextlib.suppress(OSError):
-            socket.socket.shutdown(self._ssl, socket.SHUT_WR)
+            socket.socket.shutdown(self._ssl, END_SENDING)
 
 
 def context_for(address: Address) -> ssl.SSLContext:

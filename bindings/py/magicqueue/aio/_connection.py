@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import socket
 from collections.abc import Awaitable, Callable
 from typing import Protocol
 
 from .._address import Address
 from .._core import Answer, BadLine, ConnectionOptions, Core, Entry, closed_error, is_final
-from .._link import context_for
+from .._link import END_SENDING, context_for
 from ..errors import ConnectionLostError
 
 
@@ -70,9 +69,8 @@ class _SocketLink(asyncio.Protocol):
         if self._transport.can_write_eof():
             self._transport.write_eof()
         elif self._transport.get_write_buffer_size() == 0:
-            # TLS's own farewell would end both ways.
             with contextlib.suppress(OSError):
-                self._transport.get_extra_info("socket").shutdown(socket.SHUT_WR)
+                self._transport.get_extra_info("socket").shutdown(END_SENDING)
 
     def close(self) -> None:
         self._receiver = None
