@@ -239,10 +239,12 @@ describe("a worker", () => {
   });
 
   it("stops: gives back what has not started and waits for what runs", async () => {
-    const gate = deferred();
-    const worker = start(() => gate.promise, { batchSize: 5 });
+    const [gate, started] = [deferred(), deferred()];
+    const handler = (): Promise<unknown> => (started.resolve(), gate.promise);
+    const worker = start(handler, { batchSize: 5 });
     const ids = await queue.pushMany([1, 2, 3, 4]);
-    await until(async () => (await queue.counts())?.processing === 4, "the start");
+    await until(async () => (await queue.counts())?.processing === 4, "all to be pulled");
+    await started.promise; // what was pulled may still be on its way: a worker that stops then begins none of it
     const stopped = worker.stop();
     await until(async () => (await queue.counts())?.pending === 3, "the rest to be given back");
     assert.equal(await stateOf(ids[0]!), "active");
