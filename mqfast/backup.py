@@ -10,7 +10,7 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-from mqfast.folder import FolderError, Report, examine, locked
+from mqfast.folder import FolderError, Report, examine, locked, sync_folder
 
 UNFINISHED = ".unfinished"
 
@@ -78,7 +78,7 @@ def _copy(report: Report, target: Path) -> Report:
     try:
         for file in (*report.segments, *report.snapshots):
             _copy_file(file.path, unfinished / file.name)
-        _sync(unfinished)
+        sync_folder(unfinished)
         copied = examine(unfinished)
         if not copied.whole or (copied.last, copied.records) != (report.last, report.records):
             raise FolderError(f"the copy is not what {report.folder} holds: is something writing there?")
@@ -86,7 +86,7 @@ def _copy(report: Report, target: Path) -> Report:
     except BaseException:
         shutil.rmtree(unfinished, ignore_errors=True)
         raise
-    _sync(target.parent)
+    sync_folder(target.parent)
     return copied
 
 
@@ -96,11 +96,3 @@ def _copy_file(source: Path, target: Path) -> None:
         written.flush()
         os.fsync(written.fileno())
     shutil.copystat(source, target)
-
-
-def _sync(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -229,8 +229,8 @@ def repair(report: Report, now: datetime) -> Path | None:
         for file in report.snapshots:
             if not file.is_whole_snapshot or (report.snapshot and file.number > report.snapshot.number):
                 file.path.rename(aside / file.name)
-        _sync(aside)
-        _sync(report.folder)
+        sync_folder(aside)
+        sync_folder(report.folder)
     except OSError as error:
         raise FolderError(f"{error.filename or report.folder} cannot be repaired: {error.strerror}") from None
     return aside
@@ -287,7 +287,8 @@ def _rewrite(piece: Piece, folder: Path, aside: Path) -> None:
     made.rename(folder / f"{piece.stretch.first:020}.log")
 
 
-def _sync(folder: Path) -> None:
+def sync_folder(folder: Path) -> None:
+    """Put the names of its files on the disk. Raises OSError."""
     handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(handle)

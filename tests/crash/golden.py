@@ -8,16 +8,15 @@ format 2 gets a folder of its own beside it. The engine stood at END when it tol
 
 from __future__ import annotations
 
-import contextlib
 import json
 import sys
-import threading
-from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
 from mqfast._engine import Engine
 from mqfast.control.cron import Cron, first_run
+from tests.crash.running import running
 
 START = 1_800_000_000_000
 END = START + 3_000_000
@@ -48,18 +47,9 @@ JOB_DEFAULTS: dict[str, Any] = {
 """What is not written of a job in expected.json."""
 
 
-@contextlib.contextmanager
-def engine_at(folder: Path, now: int) -> Iterator[Engine]:
+def engine_at(folder: Path, now: int) -> AbstractContextManager[Engine]:
     """An engine on the folder, its clock at `now`, with the settings that the golden log was made with."""
-    engine = Engine(folder=str(folder), manual_time_ms=now, judge=first_run, **SETTINGS)
-    log = threading.Thread(target=engine.run_log)
-    log.start()
-    try:
-        yield engine
-    finally:
-        engine.stop_log()
-        log.join()
-        engine.close()
+    return running(Engine(folder=str(folder), manual_time_ms=now, judge=first_run, **SETTINGS))
 
 
 def ask(engine: Engine, cmd: str, **fields: Any) -> dict[str, Any]:

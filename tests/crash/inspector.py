@@ -9,29 +9,19 @@ from __future__ import annotations
 
 import json
 import sys
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from typing import Any
 
 from mqfast._engine import Engine, EngineError
 from mqfast.control.cron import first_run
 from tests.crash.load import START, THREADS, execute, look
+from tests.crash.running import running
 
 QUEUES = [f"q{number}" for number in range(THREADS)]
 
 
-@contextmanager
-def engine_on(folder: str) -> Iterator[Engine]:
-    engine = Engine(folder=folder, fsync="always", judge=first_run, manual_time_ms=START)
-    log = threading.Thread(target=engine.run_log)
-    log.start()
-    try:
-        yield engine
-    finally:
-        engine.stop_log()
-        log.join()
-        engine.close()
+def engine_on(folder: str) -> AbstractContextManager[Engine]:
+    return running(Engine(folder=folder, fsync="always", judge=first_run, manual_time_ms=START))
 
 
 def inspect(folder: str) -> dict[str, Any]:

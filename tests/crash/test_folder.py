@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import json
 import random
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -16,21 +14,13 @@ import pytest
 from mqfast.__main__ import main
 from mqfast._engine import Engine, EngineError
 from mqfast.folder import FolderError, Report, examine, locked, repair
+from tests.crash.running import running
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 
 
-@contextmanager
-def engine_on(folder: Path) -> Iterator[Engine]:
-    engine = Engine(folder=str(folder), fsync="always")
-    log = threading.Thread(target=engine.run_log)
-    log.start()
-    try:
-        yield engine
-    finally:
-        engine.stop_log()
-        log.join()
-        engine.close()
+def engine_on(folder: Path) -> AbstractContextManager[Engine]:
+    return running(Engine(folder=str(folder), fsync="always"))
 
 
 def ask(engine: Engine, **request: Any) -> dict[str, Any]:

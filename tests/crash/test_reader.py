@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import json
 import struct
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -15,22 +13,14 @@ import pytest
 from mqfast._engine import Engine
 from mqfast.control.cron import first_run
 from tests.crash.reader import SNAPSHOT_END, FormatError, Record, crc32c, read_file, read_segments, read_snapshots
+from tests.crash.running import running
 
 START = 1_800_000_000_000
 HOUR = 3_600_000
 
 
-@contextmanager
-def engine_on(folder: Path) -> Iterator[Engine]:
-    engine = Engine(folder=str(folder), judge=first_run, manual_time_ms=START)
-    log = threading.Thread(target=engine.run_log)
-    log.start()
-    try:
-        yield engine
-    finally:
-        engine.stop_log()
-        log.join()
-        engine.close()
+def engine_on(folder: Path) -> AbstractContextManager[Engine]:
+    return running(Engine(folder=str(folder), judge=first_run, manual_time_ms=START))
 
 
 def ask(engine: Engine, cmd: str, **fields: Any) -> dict[str, Any]:
