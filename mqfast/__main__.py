@@ -25,11 +25,12 @@ The other commands find the daemon by the same settings, or by --url; each has a
 
 
 @click.pass_context
-def _serve_unless_told(context: click.Context, /, **flags: str | None) -> None:
+def _serve_unless_told(context: click.Context, /, **flags: str | None) -> int:
     if context.invoked_subcommand is None:
-        run(context.obj, **flags)
-    elif any(value is not None for value in flags.values()):
+        return run(context.obj, **flags)
+    if any(value is not None for value in flags.values()):
         raise click.UsageError(f"settings of the daemon come after the command: mqfast {context.invoked_subcommand} …")
+    return 0
 
 
 command = Commands(

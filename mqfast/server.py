@@ -2,6 +2,7 @@
 
 The main thread opens the sockets, starts a thread for each reactor and each control loop, and then sleeps until a
 signal comes or one of them ends; both arrive as a byte on one socket pair. The other threads have every signal blocked.
+Under a watchdog it wakes now and then to see that the reactors answer.
 """
 
 import contextlib
@@ -27,6 +28,7 @@ from mqfast.control.timeouts import Timeouts
 from mqfast.errors import ServerError, SettingsError
 from mqfast.settings import Settings
 from mqfast.sockets import Listeners
+from mqfast.systemd import Supervisor, Watchdog
 
 if TYPE_CHECKING:
     from mqfast.http.service import Http
@@ -41,8 +43,8 @@ _THREAD_ENDED = 0  # the byte that a thread sends; a signal's byte is its number
 _log = logging.getLogger("mqfast")
 
 
-def serve(settings: Settings, announce: Callable[[str], None]) -> None:
-    """Serve until a stop signal. announce gets the start-up line once everything listens.
+def serve(settings: Settings, announce: Callable[[str], None], supervisor: Supervisor) -> None:
+    """Serve until a stop signal. announce gets the start-up line once everything listens, supervisor how it goes on.
 
     Raises ServerError if it cannot listen, if a reactor or a control loop dies, or if output was given up because a
     second signal or the end of the grace period forced the stop. Must be called on the main thread, once in a process.
@@ -66,13 +68,23 @@ def serve(settings: Settings, announce: Callable[[str], None]) -> None:
         except EngineError as error:
             raise ServerError(str(error)) from None
         listeners.hand_to(reactors)
+        watchdog = _watchdog(supervisor, settings, reactors, stack)
         threads = _Threads(engine, reactors, settings, wakeups, listeners.http)
         try:
             threads.start()
             plural = "" if settings.reactors == 1 else "s"
-            announce(f"mqfast {__version__} listening on {listeners} ({settings.reactors} reactor{plural})")
-            _wait_for_stop(wakeups, lambda: _reload(settings, engine, reactors, threads.http))
+            where = f"listening on {listeners} ({settings.reactors} reactor{plural})"
+            announce(f"mqfast {__version__} {where}")
+            supervisor.ready(where)
+
+            def reload() -> None:
+                supervisor.reloading()
+                _reload(settings, engine, reactors, threads.http)
+                supervisor.ready(where)
+
+            _wait_for_stop(wakeups, reload, watchdog)
         finally:
+            supervisor.stopping()
             if not _stop(threads, wakeups):
                 threads.log_failures()
                 listeners.close()
@@ -120,6 +132,20 @@ def _reload(settings: Settings, engine: Engine, reactors: Reactors, http: "Http 
         done.append("there is nothing to read again (neither TOKENS_FILE nor TLS_CERT is set)")
     for line in done:
         _log.warning("SIGHUP: %s", line)
+
+
+def _watchdog(
+    supervisor: Supervisor, settings: Settings, reactors: Reactors, stack: contextlib.ExitStack
+) -> Watchdog | None:
+    """None if nobody wants one. Raises ServerError."""
+    if supervisor.watchdog_seconds is None:
+        return None
+    try:
+        watchdog = Watchdog(supervisor, reactors.connect, settings.reactors)
+    except OSError as error:
+        raise ServerError(f"no connection to the reactors for the watchdog: {error.strerror}") from None
+    stack.callback(watchdog.close)
+    return watchdog
 
 
 def _engine(settings: Settings) -> Engine:
@@ -208,9 +234,13 @@ def _stop_signals() -> Iterator[_Wakeups]:
         wakeups.close()
 
 
-def _wait_for_stop(wakeups: _Wakeups, reload: Callable[[], None]) -> None:
+def _wait_for_stop(wakeups: _Wakeups, reload: Callable[[], None], watchdog: Watchdog | None) -> None:
     """Return when a stop signal has come or a thread has ended. Other signals that wake it are waited through."""
-    while (byte := wakeups.wait(None)) != _THREAD_ENDED:
+
+    def beat() -> float | None:
+        return None if watchdog is None else watchdog.beat(time.monotonic())
+
+    while (byte := wakeups.wait(beat())) != _THREAD_ENDED:
         if byte in STOP_SIGNALS:
             _log.info("stopping on %s", signal.Signals(byte).name)
             return

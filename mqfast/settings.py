@@ -198,6 +198,12 @@ class Settings:
     log_level: str = _row(
         "LOG_LEVEL", choice("debug", "info", "warning", "error"), "warning", "What is logged on stderr"
     )
+    log_format: str = _row(
+        "LOG_FORMAT",
+        choice("console", "json"),
+        "console",
+        "How: lines for people, or a JSON object a line (the start-up line too) for programs",
+    )
     persist: str | None = _row("PERSIST", FOLDER, None, "Keep jobs on disk: in the working folder (1) or in this one")
     fsync: str = _row(
         "FSYNC", choice("always", "everysec", "none"), "always", "When records reach the disk; for PERSIST"

@@ -14,6 +14,7 @@ from mqfast.http.auth import Sites, Tokens, check_body_type
 from mqfast.http.errors import Refusal
 from mqfast.http.routes import path_of
 from mqfast.http.waiting import Links
+from mqfast.logs import FIELDS
 
 GZIP_BYTES = 4096  # a body of at least so many is packed for those who take it
 _GZIP_LEVEL = 4
@@ -98,16 +99,15 @@ class Gate:
 
 def _log_request(request: falcon.Request, response: falcon.Response) -> None:
     ms = (time.perf_counter() - request.context.begun) * 1000
-    target = ascii(request.env["REQUEST_URI"][:_TARGET_LOGGED])
-    _log.info(
-        "http id=%s method=%s target=%s status=%d ms=%.1f peer=%s",
-        response.get_header("X-Request-Id"),
-        request.method,
-        target,
-        falcon.http_status_to_code(response.status),
-        ms,
-        request.remote_addr,
-    )
+    fields = {
+        "id": response.get_header("X-Request-Id"),
+        "method": request.method,
+        "target": request.env["REQUEST_URI"][:_TARGET_LOGGED],
+        "status": falcon.http_status_to_code(response.status),
+        "ms": round(ms, 1),
+        "peer": request.remote_addr,
+    }
+    _log.info("http", extra={FIELDS: fields})
 
 
 def _pack(request: falcon.Request, response: falcon.Response) -> None:

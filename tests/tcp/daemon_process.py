@@ -18,7 +18,7 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 START_S = 20.0
 STOP_S = 10.0
 SETTINGS = re.compile(
-    r"(HOST|PORT|UNIX_SOCKET|AUTH|TOKENS|TLS|LINE|REACTORS|PERSIST|FSYNC|HTTP|LOG_LEVEL|MAX|RESULT|LEASE|CORS|METRICS|DASHBOARD"
+    r"(HOST|PORT|UNIX_SOCKET|AUTH|TOKENS|TLS|LINE|REACTORS|PERSIST|FSYNC|HTTP|LOG|MAX|RESULT|LEASE|CORS|METRICS|DASHBOARD"
     r"|MQFAST)(_\w+)?"
 )
 """Environment variables that could be settings of the daemon: a test's daemon must not inherit them."""

@@ -82,8 +82,14 @@ def test_flag_that_was_not_given_is_no_value() -> None:
 
 
 def test_every_setting_can_be_given_in_each_place(tmp_path: Path) -> None:
-    samples = {"FSYNC": "none", "LOG_LEVEL": "debug", "PERSIST": "0", "UNIX_SOCKET_MODE": "0600"}
-    samples |= {"HOST": "::1", "HTTP_HOST": "::1", "AUTH_TOKENS": "a,b", "UNIX_SOCKET": "/run/mq.sock"}
+    samples = {"FSYNC": "none", "LOG_LEVEL": "debug", "LOG_FORMAT": "json", "PERSIST": "0"}
+    samples |= {
+        "HOST": "::1",
+        "HTTP_HOST": "::1",
+        "AUTH_TOKENS": "a,b",
+        "UNIX_SOCKET": "/run/mq.sock",
+        "UNIX_SOCKET_MODE": "0600",
+    }
     samples |= {"REACTORS": "9", "HTTP": "1", "HTTP_NAMES": "a.example", "HTTP_THREADS": "64", "DASHBOARD": "read"}
     samples |= {"CORS_ORIGIN": "https://a.example", "DASHBOARD_STREAMS": "3"}
     for setting in SETTINGS:
