@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from mqfast import __version__
 from tests.daemon.test_lifecycle import PATIENCE, Daemon, Start, assert_serves, run, start, with_reactors
 
 __all__ = ["start"]
@@ -65,7 +66,7 @@ def test_is_told_when_it_serves_reloads_and_stops(start: Start, systemd: Systemd
     daemon = start(NOTIFY_SOCKET=systemd.name, TOKENS_FILE=str(tokens))
     ready = systemd.next()
     assert ready["READY"] == "1"
-    assert f"mqfast 0.1.0 {ready['STATUS']}\n".split(" ", 2)[2] == daemon.line.split(" ", 2)[2]
+    assert f"mqfast {__version__} {ready['STATUS']}\n".split(" ", 2)[2] == daemon.line.split(" ", 2)[2]
     daemon.send(signal.SIGHUP)
     reloading = systemd.next()
     assert reloading["RELOADING"] == "1"
