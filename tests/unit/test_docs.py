@@ -36,7 +36,9 @@ def test_every_command_has_an_answer_in_the_protocol_page() -> None:
     assert not missing
 
 
-@pytest.mark.parametrize("document", ["README.md", "docs/cli.md", "docs/protocol.md", "csrc/README.md", "CHANGELOG.md"])
+@pytest.mark.parametrize(
+    "document", ["README.md", "docs/cli.md", "docs/protocol.md", "csrc/README.md", "CHANGELOG.md", "docs/releasing.md"]
+)
 def test_links_between_documents_lead_somewhere(document: str) -> None:
     path = ROOT / document
     for target in re.findall(r"\]\(([^)#]+)\)", path.read_text(encoding="utf-8")):
