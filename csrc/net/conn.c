@@ -435,7 +435,8 @@ void mq_conn_close(struct mq_conn *conn)
     if (conn->tls)
         mq_tls_free(conn->tls);
     conn->tls = NULL;
-    close(conn->fd); /* takes it out of epoll, too */
+    epoll_ctl(conn->reactor->epoll_fd, EPOLL_CTL_DEL, conn->fd, NULL); /* close alone does not: a snapshot's child may have it open */
+    close(conn->fd);
     mq_mutex_unlock(&conn->reactor->watch);
     if (conn->deadline_index != MQ_HEAP_NONE)
         mq_heap_remove(&conn->reactor->deadlines, conn->deadline_index);

@@ -5,10 +5,13 @@
 #include "queue/decide.h"
 #include "queue/snapshot.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <signal.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -80,6 +83,30 @@ bool mq_persist_wants_snapshot(const struct mq_engine *engine)
 
 static int write_records(void *state, mq_log_visit *put, void *context) { return mq_snapshot_records(state, put, context); }
 
+/* A fork's child has all that is open: were its sockets left to it, nobody would see the parent close a connection before the
+ * child ends, and a port would not be free for the daemon that comes after a kill. */
+static void close_sockets(void)
+{
+    DIR *open_now = opendir("/proc/self/fd");
+    struct stat stat_of;
+    for (struct dirent *entry; open_now && (entry = readdir(open_now));) {
+        int fd = atoi(entry->d_name); /* "." and ".." make 0, which is no socket of ours */
+        if (fd > STDERR_FILENO && fstat(fd, &stat_of) == 0 && S_ISSOCK(stat_of.st_mode))
+            close(fd);
+    }
+    if (open_now)
+        closedir(open_now);
+}
+
+/* Never returns. */
+static void be_writer(struct mq_engine *engine, uint64_t number, pid_t parent)
+{
+    if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 || getppid() != parent) /* it has the folder's lock, and must not outlive the parent */
+        _exit(1);
+    close_sockets();
+    _exit(engine->log->ops->snapshots->write(engine->log, number, write_records, engine) == 0 ? 0 : 1);
+}
+
 /* The one place where several shards are held: for the moment of a fork. The child sees the state stand still and writes it
  * down; it has no other thread, and ends without returning. */
 static pid_t fork_writer(struct mq_engine *engine)
@@ -90,10 +117,8 @@ static pid_t fork_writer(struct mq_engine *engine)
         mq_mutex_lock(&engine->shards[i].mutex);
     uint64_t number = snapshots->freeze(engine->log);
     pid_t parent = getpid(), child = fork();
-    if (child == 0 && prctl(PR_SET_PDEATHSIG, SIGKILL) == 0 && getppid() == parent) /* it has the folder's lock, and must not outlive us */
-        _exit(snapshots->write(engine->log, number, write_records, engine) == 0 ? 0 : 1);
     if (child == 0)
-        _exit(1);
+        be_writer(engine, number, parent);
     int error = errno;
     snapshots->thaw(engine->log);
     for (unsigned i = MQ_SHARDS; i--;)

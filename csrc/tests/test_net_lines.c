@@ -4,8 +4,12 @@
 #include "tests/server.h"
 #include "tests/test.h"
 
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 static struct server s;
 static struct client c, other;
@@ -46,6 +50,29 @@ static void check_answers(void)
     CHECK(answer_is(client_hear(&c), "code", "\"invalid\""));
     CHECK(answer_is(client_hear(&c), "code", "\"invalid\""));
     CHECK(answer_is(client_hear(&c), "reqId", "\"5\""));
+}
+
+/* A snapshot's child has, as fork gives it, every descriptor of the daemon: a closed connection's file is open there. */
+TEST(a_connection_closes_while_a_forked_child_has_its_descriptor)
+{
+    setup();
+    seen();
+    pid_t child = fork();
+    CHECK(child >= 0);
+    if (child == 0) {
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
+        pause();
+        _exit(0);
+    }
+    client_half_close(&c); /* the child has this end, too */
+    client_close(&c);
+    for (int i = 0; i < 100; i++)
+        seen();
+    WAIT_UNTIL(mq_net_connections(s.net) == 1);
+    client_open(&c, &s);
+    honest();
+    CHECK(kill(child, SIGKILL) == 0 && waitpid(child, NULL, 0) == child);
+    done();
 }
 
 TEST(lines_split_at_every_byte_are_answered_the_same)
