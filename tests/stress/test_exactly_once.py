@@ -28,11 +28,12 @@ SECONDS = 60 + JOBS / 1500
 """Far above what a run takes; so that a hang ends as a failure."""
 
 
-@pytest.fixture
-def daemon() -> Iterator[Daemon]:
+@pytest.fixture(params=["memory", "log"])
+def daemon(request: pytest.FixtureRequest) -> Iterator[Daemon]:
     """Not one job may die of losses here: the killed workers' jobs have to be acknowledged in the end."""
     with tempfile.TemporaryDirectory(prefix="mq") as folder:
-        running = Daemon("--max-deliveries", "100000", "--unix-socket", str(Path(folder, "s")))
+        log = ["--persist", str(Path(folder, "log"))] if request.param == "log" else []
+        running = Daemon("--max-deliveries", "100000", "--unix-socket", str(Path(folder, "s")), *log)
         yield running
         running.stop()
 

@@ -6,6 +6,7 @@ client are printed (pytest -s), not judged: a speed belongs in a benchmark.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import random
 import signal
@@ -14,6 +15,8 @@ import statistics
 import struct
 import threading
 import time
+from collections.abc import Iterator
+from pathlib import Path
 
 from tests.tcp.client import Address, Client, encode
 from tests.tcp.daemon_process import Daemon
@@ -122,8 +125,39 @@ def measured(daemon: Daemon, queue: str, seed: int | None) -> tuple[Honest, int,
     return honest, pushed, rate
 
 
+@contextlib.contextmanager
+def snapshots_without_end(daemon: Daemon, folder: Path, queue: str) -> Iterator[None]:
+    """Meanwhile so much is logged that one snapshot follows the other; at least two in all."""
+    over = threading.Event()
+    numbers: set[str] = set()
+
+    def fill() -> None:
+        with daemon.connect() as client:
+            while not over.is_set() or len(numbers) < 2:
+                client.ok("PUSHB", queue=queue, jobs=[{"data": "x" * 10_000}] * 100)
+                client.ok("DRAIN", queue=queue)
+                numbers.update(path.name for path in folder.glob("*.snap"))
+
+    thread = threading.Thread(target=fill)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
+
+
 def test_storms_of_dying_clients_lose_nothing_and_leave_nothing(start_daemon: StartDaemon, queue: str) -> None:
-    daemon = start_daemon("--max-deliveries", "1000000")
+    check_storms(start_daemon("--max-deliveries", "1000000"), queue)
+
+
+def test_storms_while_snapshots_are_written(start_daemon: StartDaemon, queue: str, tmp_path: Path) -> None:
+    daemon = start_daemon("--max-deliveries", "1000000", "--persist", str(tmp_path), "--fsync", "everysec")
+    with snapshots_without_end(daemon, tmp_path, f"{queue}-ballast"):
+        check_storms(daemon, queue)
+
+
+def check_storms(daemon: Daemon, queue: str) -> None:
     storm(daemon.address(), queue, -1)  # so that every thread has its rings and the allocator its arenas
     with daemon.connect() as client:
         eventually(lambda: client.counts(queue)["processing"], lambda held: held == 0)
