@@ -1,6 +1,7 @@
 """The C command table (csrc/commands.def, fields.def, errors.def) as frozen dataclasses, and what is rendered from it.
 
 ``python -m mqfast.commands`` prints the tables of docs/protocol.md; with a file as argument it renews them there.
+With ``--reference`` it prints docs/commands.md.
 Source: the compiled module, so what is printed is what runs.
 """
 
@@ -126,6 +127,43 @@ def routes_table() -> str:
     return _table(("Request", "Command", "In the query (`GET`) or in the body"), rows)
 
 
+_WHO = {
+    "open": "anybody, even without a token",
+    "produce": "`producer`, `admin`",
+    "work": "`worker`, `admin`",
+    "job": "every role",
+    "read": "`reader`, `admin`",
+    "admin": "`admin`",
+}
+
+
+def _section(row: Command) -> str:
+    fields = {field.name: field for field in FIELDS}
+    parts = [f"## {row.name}", row.doc[:1].upper() + row.doc[1:] + "."]
+    rows = []
+    for name in (*row.required, *row.optional):
+        field = fields[name]
+        needed = "yes" if name in row.required else ""
+        rows.append((f"`{name}`", needed, _TYPES[field.type], _limits(field), field.doc))
+    if rows:
+        parts.append(_table(("Field", "Required", "Type", "Limits", "Meaning"), rows))
+    parts.append(f"Who may: {_WHO[row.plane]}.")
+    if row.http_path:
+        parts[-1] += f" REST: `{row.http_method} {row.http_path}`."
+    return "\n\n".join(parts)
+
+
+def reference() -> str:
+    """A page with a section for each command: its fields, whose token opens it, where REST has it."""
+    head = (
+        "# Commands\n\n"
+        "Made from the table that the daemon itself reads (`python -m mqfast.commands --reference`).\n"
+        "What each answers and what they promise is in [the protocol](protocol.md). Any request may have a `req_id`.\n"
+        "*Who may* is for tokens with roles; a token of AUTH_TOKENS opens everything."
+    )
+    return "\n\n".join((head, *(_section(row) for row in COMMANDS))) + "\n"
+
+
 TABLES = {"commands": commands_table, "fields": fields_table, "errors": errors_table, "routes": routes_table}
 
 
@@ -145,6 +183,9 @@ def renew(text: str) -> str:
 
 
 def main(arguments: list[str]) -> None:
+    if arguments == ["--reference"]:
+        print(reference(), end="")
+        return
     if not arguments:
         print("\n\n".join(render() for render in TABLES.values()))
     for name in arguments:

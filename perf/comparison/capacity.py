@@ -45,10 +45,7 @@ def backlog(rounds: int, seconds: float, core: int) -> list[Finding]:
         full = stack.enter_context(servers.running("mqfast", [core]))
         # A first job, so that what the daemon makes once is not counted for each job.
         load.run(full, ["--workload", "cycle", "--ops", "1"], [core])
-        before = full.rss_bytes()
-        filled = load.run(full, ["--workload", "fill", "--ops", str(JOBS), "--batch", "1000"], [core])
-        overhead = (full.rss_bytes() - before) / JOBS - PAYLOAD_BYTES
-        _say(f"backlog: filled at {filled.rate:,.0f} jobs/s")
+        overhead = _fill(full, core)
         time.sleep(1)
         cpu = full.cpu_seconds()
         time.sleep(IDLE_SECONDS)
@@ -62,6 +59,26 @@ def backlog(rounds: int, seconds: float, core: int) -> list[Finding]:
             compared = _compare((full, timed, [core]), (empty, timed, [core]), rounds)
             findings += _compared(f"{JOBS:,} jobs to none: {name}", compared, 0.85)
     return findings
+
+
+def memory(names: Sequence[str], core: int) -> list[Finding]:
+    """A million waiting jobs in each of these servers but the echo server: resident memory for each job."""
+    findings = []
+    for name in names:
+        if name == "echo":
+            continue
+        with servers.running(name, [core]) as server:
+            load.run(server, ["--workload", "cycle", "--ops", "1"], [core])
+            findings.append(Finding(name, _fill(server, core), "bytes"))
+    return findings
+
+
+def _fill(server: servers.Server, core: int) -> float:
+    """Gives it a million jobs; the resident memory that one takes beyond its payload, in bytes."""
+    before = server.rss_bytes()
+    filled = load.run(server, ["--workload", "fill", "--ops", str(JOBS), "--batch", "1000"], [core])
+    _say(f"{server.name} filled at {filled.rate:,.0f} jobs/s")
+    return (server.rss_bytes() - before) / JOBS - PAYLOAD_BYTES
 
 
 def idle(rounds: int, seconds: float, core: int) -> list[Finding]:

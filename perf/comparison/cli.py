@@ -5,11 +5,12 @@ import json
 import os
 import sys
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 
 from perf.comparison import capacity, durability, load, report, rest, servers, throughput, timing
 
-PARTS = ("throughput", "backlog", "idle", "reactors", "timing", "features", "durability", "recovery", "rest")
+PARTS = ("throughput", "memory", "backlog", "idle", "reactors", "timing", "features", "durability", "recovery", "rest")
 
 
 def main(argv: Sequence[str]) -> int:
@@ -62,12 +63,20 @@ def _measure(asked: argparse.Namespace) -> None:
     parts = PARTS if asked.part == "all" else (asked.part,)
     rows: list[throughput.Row] = []
     findings: dict[str, list[capacity.Finding]] = {}
-    how: dict[str, object] = {"rounds": asked.rounds, "seconds": asked.seconds, "core": core}
+    how: dict[str, object] = {
+        "rounds": asked.rounds,
+        "seconds": asked.seconds,
+        "core": core,
+        "date": datetime.now(UTC).date().isoformat(),
+        "servers": servers.versions(asked.servers),
+    }
     machine = report.machine()
     print(", ".join(f"{key} {value}" for key, value in machine.items()))
     for part in parts:
         if part == "throughput":
             rows = _throughput(asked, core)
+        elif part == "memory":
+            findings[part] = capacity.memory(_present(asked), core)
         elif part == "backlog":
             findings[part] = capacity.backlog(asked.rounds, asked.seconds, core)
         elif part == "idle":
@@ -90,11 +99,15 @@ def _measure(asked: argparse.Namespace) -> None:
         asked.json.write_text(json.dumps(report.as_json(rows, findings, how), indent=1) + "\n")
 
 
-def _throughput(asked: argparse.Namespace, core: int) -> list[throughput.Row]:
+def _present(asked: argparse.Namespace) -> list[str]:
+    """The servers that were asked for and are installed; the others are named on stderr."""
     absent = servers.missing(asked.servers)
     for why in absent.values():
         print(why, file=sys.stderr)
-    names = [name for name in asked.servers if name not in absent]
-    rows = list(throughput.measure(asked.workloads, names, asked.rounds, asked.seconds, core))
+    return [name for name in asked.servers if name not in absent]
+
+
+def _throughput(asked: argparse.Namespace, core: int) -> list[throughput.Row]:
+    rows = list(throughput.measure(asked.workloads, _present(asked), asked.rounds, asked.seconds, core))
     print(f"\n{report.throughput_tables(rows)}", flush=True)
     return rows

@@ -58,14 +58,29 @@ class Log:
     always: bool
 
 
+PROGRAMS = {"redis": ("redis-server", "--version"), "beanstalkd": ("beanstalkd", "-v")}
+"""Servers that have to be installed: the program, and how it tells its version."""
+
+
 def missing(names: Sequence[str]) -> dict[str, str]:
     """Which of these servers cannot be started here, and what to do about it."""
-    programs = {"redis": "redis-server", "beanstalkd": "beanstalkd"}
     return {
-        name: f"{programs[name]} is not installed: left out"
+        name: f"{PROGRAMS[name][0]} is not installed: left out"
         for name in names
-        if name in programs and shutil.which(programs[name]) is None
+        if name in PROGRAMS and shutil.which(PROGRAMS[name][0]) is None
     }
+
+
+def versions(names: Sequence[str]) -> dict[str, str]:
+    """The versions of those of these servers that are compared with mqfast and are installed."""
+    absent = missing(names)
+    said = {}
+    for name in names:
+        if name in PROGRAMS and name not in absent:
+            text = subprocess.run(PROGRAMS[name], capture_output=True, text=True, check=True).stdout
+            found = re.search(r"\d+(\.\d+)+", text)
+            said[name] = found[0] if found else "unknown"
+    return said
 
 
 def raise_file_limit() -> None:

@@ -16,7 +16,7 @@ __all__ = ["start_daemon"]
 README = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
 
 
-def block(first_words: str, language: str = "") -> str:
+def block(first_words: str, language: str) -> str:
     """The fenced block that begins with these words."""
     found = re.search(rf"```{language}\n({re.escape(first_words)}.*?)```", README, re.DOTALL)
     assert found, first_words
@@ -26,9 +26,9 @@ def block(first_words: str, language: str = "") -> str:
 def test_the_first_job_goes_in_from_bash_and_out_to_the_worker(start_daemon: StartDaemon) -> None:
     address = start_daemon().address("tcp")
     port = str(address[1])
-    shell = block("exec 3<>").replace("6789", port)
+    shell = block("exec 3<>", "bash").replace("6789", port)
     told = subprocess.run(["bash", "-c", shell], capture_output=True, text=True, timeout=20, check=True).stdout
-    answers = block('{"ok":true,"id"')
+    answers = block('{"ok":true,"id"', "text")
     assert re.sub(r'"id":\d+', "", told) == re.sub(r'"id":\d+', "", answers)
     worker = subprocess.Popen(
         [sys.executable, "-u", "-c", block("import json", "python").replace("6789", port)],
@@ -47,7 +47,7 @@ def test_the_first_job_goes_in_from_bash_and_out_to_the_worker(start_daemon: Sta
 def test_the_first_job_goes_in_and_out_over_http(start_daemon: StartDaemon) -> None:
     daemon = start_daemon("--http", "1", "--http-port", "0")
     assert daemon.http is not None
-    shell = block("curl -s").replace("6790", str(daemon.http[1]))
+    shell = block("curl -s", "bash").replace("6790", str(daemon.http[1]))
     told = subprocess.run(["bash", "-c", shell], capture_output=True, text=True, timeout=20, check=True).stdout
     answers = [json.loads(answer) for answer in told.replace("}{", "}\n{").splitlines()]
     pushed, pulled = answers[0]["data"], answers[1]["data"][0]
