@@ -6,7 +6,8 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from mqfast.cli.address import DEFAULT_PORT, Address
-from mqfast.cli.errors import RefusedError, UnreachableError
+from mqfast.cli.diagnosis import certificate_error, check_first_bytes, may_speak_tls, speaks_tls_error
+from mqfast.cli.errors import MismatchError, RefusedError, UnreachableError
 from mqfast.cli.verbatim import dumps, loads
 
 if TYPE_CHECKING:
@@ -24,13 +25,15 @@ Answer = dict[str, Any]
 class Connection:
     """A connection, authenticated if its address has a token. Use as a context manager; not for several threads.
 
-    Raises UnreachableError when there is no connection (any more), RefusedError when the daemon refuses.
+    Raises UnreachableError when there is no connection (any more), MismatchError when there will be none, RefusedError
+    when the daemon refuses.
     """
 
     def __init__(self, address: Address) -> None:
         self.address = address
         self._socket = _connect(address)
         self._reader = self._socket.makefile("rb")
+        self._was_heard = False
         if address.token is not None:
             try:
                 self.ask("AUTH", token=address.token)
@@ -72,12 +75,13 @@ class Connection:
         with self._losing():
             self._socket.settimeout(seconds)
             line = self._reader.readline()
+        self._hear(line)
         if not line.endswith(b"\n"):
             raise self._lost("it was closed by the daemon")
         try:
             answer = loads(line.decode())
         except ValueError:
-            raise UnreachableError(
+            raise MismatchError(
                 f"what listens at {self.address} is no mqfast: it does not speak its protocol"
             ) from None
         if answer.get("code") == "shutting_down":
@@ -98,9 +102,16 @@ class Connection:
             received = self._socket.recv(most)
             while received and self._pending():
                 received += self._socket.recv(most)
+        self._hear(received)
         if not received:
             raise self._lost("it was closed by the daemon")
         return received
+
+    def _hear(self, received: bytes) -> None:
+        """Raises MismatchError if what came first is no daemon's."""
+        if received and not self._was_heard:
+            self._was_heard = True
+            check_first_bytes(self.address, received)
 
     def _pending(self) -> int:
         """Bytes that TLS has decrypted already: the descriptor does not tell of them."""
@@ -130,7 +141,9 @@ class Connection:
         except (OSError, ValueError) as error:  # ValueError: the file was closed meanwhile
             raise self._lost(_reason(error)) from None
 
-    def _lost(self, why: str) -> UnreachableError:
+    def _lost(self, why: str) -> UnreachableError | MismatchError:
+        if not self._was_heard and may_speak_tls(self.address):
+            return speaks_tls_error(self.address)
         return UnreachableError(f"the connection to {self.address} was lost: {why}")
 
 
@@ -171,17 +184,24 @@ def _secured(plain: socket.socket, address: Address) -> "ssl.SSLSocket":
 
     try:
         context = ssl.create_default_context(cafile=address.ca)
+    except FileNotFoundError:
+        plain.close()
+        raise MismatchError(f"there is no file {address.ca} of certificates") from None
+    except OSError as error:
+        plain.close()
+        raise MismatchError(f"{address.ca} cannot be used as a file of certificates: {_reason(error)}") from None
+    try:
         return context.wrap_socket(plain, server_hostname=address.host)
     except ssl.SSLCertVerificationError as error:
         plain.close()
-        raise UnreachableError(
-            f"the certificate of {address} is not trusted ({error.verify_message}); "
-            "name a file with who vouches for it: --ca FILE"
-        ) from None
+        raise certificate_error(address, error) from None
+    except ssl.SSLError as error:
+        plain.close()
+        if error.reason == "WRONG_VERSION_NUMBER":
+            raise MismatchError(f"{address} does not speak TLS: use mq://… as its URL, and no --tls") from None
+        raise UnreachableError(f"{address} does not speak TLS with us: {_reason(error)}") from None
     except (OSError, ValueError) as error:
         plain.close()
-        if address.ca is not None and not isinstance(error, ssl.SSLError) and getattr(error, "errno", None) == 2:
-            raise UnreachableError(f"there is no file {address.ca} of certificates") from None
         raise UnreachableError(f"{address} does not speak TLS with us: {_reason(error)}") from None
 
 

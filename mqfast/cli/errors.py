@@ -45,6 +45,12 @@ class UnreachableError(MqfastError):
     exit_status = UNREACHABLE
 
 
+class MismatchError(MqfastError):
+    """What answers is no daemon, or one that is set up differently. Trying again does not mend it."""
+
+    exit_status = UNREACHABLE
+
+
 class NothingThereError(MqfastError):
     """What was asked for does not exist."""
 

@@ -91,10 +91,50 @@ def test_workers_work_and_stop_over_tls(daemon: Daemon, queue: str) -> None:
         assert measured.json()["jobs"] >= 20
 
 
-def test_plain_port_spoken_to_in_tls_is_told(daemon: Daemon) -> None:
-    ended = run("queues", "--url", url_of(daemon).replace("mq:", "mqs:"))
+@pytest.mark.parametrize(
+    ("scheme", "host", "which", "ca", "expected"),
+    [
+        ("mq", "127.0.0.1", "tls", False, "speaks TLS: use mqs://… as its URL, or --tls"),
+        ("mqs", "127.0.0.1", "plain", True, "does not speak TLS: use mq://… as its URL, and no --tls"),
+        ("mq", "127.0.0.1", "http", False, "is an HTTP port"),
+        ("mqs", "127.0.0.1", "https", True, "is an HTTP port"),
+        ("mqs", "127.0.0.2", "tls", True, "is for another name: IP address mismatch"),
+        ("mqs", "127.0.0.1", "tls", False, "is not trusted (self-signed certificate); name a file"),
+    ],
+)
+def test_a_daemon_that_is_set_up_differently_is_told_and_ends_workers_too(
+    scheme: str, host: str, which: str, ca: bool, expected: str, start_daemon: StartDaemon
+) -> None:
+    flags: tuple[str, ...] = ("--http", "1", "--http-port", "0")
+    if which in ("tls", "https"):
+        flags += ("--tls-cert", str(TLS / "certificate.pem"), "--tls-key", str(TLS / "key.pem"))
+        flags += ("--host", "127.0.0.1,127.0.0.2")
+    daemon = start_daemon(*flags)
+    assert daemon.tcp is not None and daemon.http is not None
+    port = (daemon.http if which.startswith("http") else daemon.tcp)[1]
+    env = {"MQ_CA": str(TLS / "certificate.pem")} if ca else {}
+    for token in ("", "some@"):
+        place = ("--url", f"{scheme}://{token}{host}:{port}")
+        commands = (("queues", *place), ("work", *place, "q", "cat"), ("bench", "push", *place, "-n", "10"))
+        for command in commands:
+            ended = run(*command, env=env)
+            assert (ended.status, expected in ended.stderr) == (3, True), ended
+
+
+def test_a_file_that_has_no_certificates_is_told(start_daemon: StartDaemon) -> None:
+    daemon = start_daemon()
+    ended = run("queues", "--url", url_of(daemon).replace("mq:", "mqs:"), "--ca", __file__)
     assert ended.status == 3
-    assert "does not speak TLS" in ended.stderr
+    assert f"{__file__} cannot be used as a file of certificates" in ended.stderr
+
+
+def test_an_alert_of_tls_is_read() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        thread = threading.Thread(target=_answer_once, args=(server, b"\x15\x03\x01\x00\x02\x02\x46"))
+        thread.start()
+        ended = run("queues", "--url", f"mq://127.0.0.1:{server.getsockname()[1]}")
+        thread.join()
+    assert (ended.status, "speaks TLS" in ended.stderr) == (3, True), ended
 
 
 def test_nothing_listening_says_how_to_start_it() -> None:
@@ -108,7 +148,7 @@ def test_nothing_listening_says_how_to_start_it() -> None:
 
 
 def test_what_speaks_another_protocol_and_what_hangs_up_is_told() -> None:
-    for answer, expected in ((b"HTTP/1.1 400 Bad Request\r\n\r\n", "is no mqfast"), (b"", "was lost")):
+    for answer, expected in ((b"220 mail.example.org ESMTP\r\n", "is no mqfast"), (b"", "was lost")):
         with socket.create_server(("127.0.0.1", 0)) as server:
             thread = threading.Thread(target=_answer_once, args=(server, answer))
             thread.start()
@@ -120,6 +160,7 @@ def test_what_speaks_another_protocol_and_what_hangs_up_is_told() -> None:
 
 def _answer_once(server: socket.socket, answer: bytes) -> None:
     connection, _ = server.accept()
+    server.close()  # who asks again is not kept waiting
     with connection:
         connection.recv(4096)
         connection.sendall(answer)

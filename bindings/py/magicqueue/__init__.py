@@ -10,6 +10,7 @@ from ._commands import (
     CronOptions,
     DuplicateError,
     FailedError,
+    ForbiddenError,
     InvalidError,
     LeaseLostError,
     LineTooLongError,
@@ -37,6 +38,7 @@ from ._tasks import JobHandle, Task, UnknownTaskError
 from ._worker import JobContext, Worker
 from .errors import (
     BatchRefusedError,
+    ConfigurationError,
     ConnectionLostError,
     JobLostError,
     JobTimeoutError,
@@ -57,6 +59,7 @@ __all__ = [
     "Backoff",
     "BadIdError",
     "BatchRefusedError",
+    "ConfigurationError",
     "ConnectionLostError",
     "ConnectionOptions",
     "CronJob",
@@ -65,6 +68,7 @@ __all__ = [
     "Event",
     "EventStream",
     "FailedError",
+    "ForbiddenError",
     "InvalidError",
     "Job",
     "JobContext",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from time import monotonic
 from types import TracebackType
 from typing import Any
@@ -88,39 +89,30 @@ class StateTeller(Listener):
         self._tell("lost" if is_loss else "retrying", error)
 
 
-def address_of(
-    host: str | None,
-    port: int | None,
-    unix_socket: str | None,
-    token: str | None,
-    url: str | None,
-    tls: bool | str | None,
-) -> Address:
-    """Where the daemon is, by what is given or, if no place is, by the variable MQ_URL."""
-    return resolve_address(host, port, unix_socket, token, url, os.environ.get("MQ_URL"), tls)
+@dataclass(frozen=True)
+class Place:
+    """The arguments that queues, workers and clients share: where the daemon is, and how to hold on to it."""
 
+    host: str | None
+    port: int | None
+    unix_socket: str | None
+    token: str | None = field(repr=False)
+    url: str | None = field(repr=False)
+    tls: bool | str | None
+    connection: ConnectionOptions | None
+    on_connection: OnConnection | None
 
-def place_of(
-    host: str | None,
-    port: int | None,
-    unix_socket: str | None,
-    token: str | None,
-    url: str | None,
-    tls: bool | str | None,
-    connection: ConnectionOptions | None,
-    on_connection: OnConnection | None,
-) -> dict[str, Any]:
-    """The arguments of a client, to make another one like it."""
-    return {
-        "host": host,
-        "port": port,
-        "unix_socket": unix_socket,
-        "token": token,
-        "url": url,
-        "tls": tls,
-        "connection": connection,
-        "on_connection": on_connection,
-    }
+    def address(self) -> Address:
+        """By what is given or, if no place is, by the variable MQ_URL. Raises MagicQueueError."""
+        given = self.host, self.port, self.unix_socket, self.token, self.url
+        return resolve_address(*given, os.environ.get("MQ_URL"), self.tls)
+
+    def options(self) -> ConnectionOptions:
+        return self.connection or ConnectionOptions()
+
+    def arguments(self) -> dict[str, Any]:
+        """Of a constructor, to make another one like it."""
+        return dict(vars(self))
 
 
 class MagicQueueClient:
@@ -146,18 +138,17 @@ class MagicQueueClient:
         on_connection: OnConnection | None = None,
         _link: Connection | None = None,
     ) -> None:
-        self._place: dict[str, Any] | None = None
-        if _link is None:
-            address = address_of(host, port, unix_socket, token, url, tls)
-            self._place = place_of(host, port, unix_socket, token, url, tls, connection, on_connection)
-            _link = Connection(address, connection or ConnectionOptions())
-        self._connection = _link
-        self._subscriptions = Subscriptions(_link.core, _link.submit)
+        place = Place(host, port, unix_socket, token, url, tls, connection, on_connection)
+        self._place = place if _link is None else None
+        link = self._connection = _link or Connection(place.address(), place.options())
+        self._subscriptions = Subscriptions(link.core, link.submit)
         if on_connection is not None:
-            _link.core.listeners.append(StateTeller(on_connection))
+            link.core.listeners.append(StateTeller(on_connection))
 
     def connect(self) -> None:
-        """Return when requests can be sent. Raises ConnectionLostError, or AuthFailedError for a wrong token."""
+        """Return when requests can be sent. Raises ConnectionLostError or, where trying again is of no use,
+        ConfigurationError or AuthFailedError.
+        """
         self._connection.connect()
 
     def send(self, request: Mapping[str, Any]) -> dict[str, Any]:

@@ -14,15 +14,25 @@ import os
 import threading
 import weakref
 from collections.abc import Callable
+from dataclasses import dataclass
 from time import monotonic
 
 from ._address import Address
 from ._core import Answer, BadLine, ConnectionOptions, Core, Entry, closed_error, is_final
-from ._link import Link, SocketLink, dial
-from .errors import ConnectionLostError
+from ._diagnosis import may_speak_tls, speaks_tls_error
+from ._link import Link, SocketLink, dial, speaks_tls
+from .errors import ConfigurationError, ConnectionLostError
 
 Dial = Callable[[float], Link]
 """Makes a link, in so many seconds at most. Raises ConnectionLostError."""
+
+
+@dataclass(frozen=True)
+class SilentEnd:
+    """A link has ended before anything had come on it, as it does where the port speaks TLS."""
+
+    error: ConnectionLostError
+    was_greeting: bool
 
 
 class Connection:
@@ -32,6 +42,7 @@ class Connection:
         self.core = Core(str(address), options, address.token)
         self.lock = threading.RLock()
         self._dial: Dial = dialer if dialer is not None else lambda timeout_s: dial(address, timeout_s)
+        self._asked_about_tls = address if dialer is None and may_speak_tls(address) else None
         self._link: Link | None = None
         self._greeting: Entry | None = None
         self._pending = b""
@@ -42,6 +53,7 @@ class Connection:
         self._is_patient = False
         self._failures = 0
         self._try_at = 0.0
+        self._silent_end: SilentEnd | None = None
         self._attendant: threading.Thread | None = None
         self._has_work = threading.Event()
         _connections.add(self)
@@ -58,7 +70,7 @@ class Connection:
     def connect(self, patient: bool = False) -> None:
         """Return when requests can be sent. patient: keep trying, from the first time on.
 
-        Raises ConnectionLostError, or AuthFailedError for a wrong token.
+        Raises ConnectionLostError; ConfigurationError or AuthFailedError where trying again is of no use.
         """
         with self.lock:
             self._look()
@@ -66,21 +78,21 @@ class Connection:
                 return
             if self._end is not None:
                 raise closed_error()
-            if self.core.is_closed:
-                self.core.start()
-                self._is_patient = patient
-                self._failures = 0
-                self._try_at = 0.0
+            self._begin(patient)
         self.request(Entry('{"cmd":"PING"}', resend=True, patient=patient))
 
     def start(self) -> None:
         """From now on whoever waits makes the connection, with any number of tries."""
         with self.lock:
-            if self.core.is_closed:
-                self.core.start()
-                self._is_patient = True
-                self._failures = 0
-                self._try_at = 0.0
+            self._begin(patient=True)
+
+    def _begin(self, patient: bool) -> None:
+        if self.core.is_closed:
+            self.core.start()
+            self._is_patient = patient
+            self._failures = 0
+            self._try_at = 0.0
+            self._silent_end = None
 
     def ensure(self) -> None:
         """Connect if nobody has; does not wait for a lost connection to come back."""
@@ -226,8 +238,10 @@ class Connection:
                 wait_s = timeout_s if wait_s is None else min(wait_s, timeout_s)
             for_writing = bool(self._pending)
         if link is None:
-            if self._try_at <= now and not self.core.is_closed:
-                self._open(due)
+            if self._silent_end is not None and not self.core.is_closed:
+                self._look_into(self._silent_end, self._patience_s(due))
+            elif self._try_at <= now and not self.core.is_closed:
+                self._open(self._patience_s(due))
             elif self._nap.wait(wait_s):
                 self._nap.clear()
             return
@@ -258,6 +272,9 @@ class Connection:
                 self._lose("the daemon has closed it")
                 return
             self.core.receive(chunk, monotonic())
+        except ConfigurationError as error:
+            self._lose(str(error), error)
+            return
         except OSError as error:
             self._lose(error.strerror or str(error))
             return
@@ -293,11 +310,13 @@ class Connection:
 
     # The link
 
-    def _open(self, due: float | None) -> None:
-        """One try to connect; the lock is not held meanwhile."""
+    def _patience_s(self, due: float | None) -> float:
+        """How long a try to connect may take, where something else is due then."""
         timeout_s = self.core.options.connect_timeout_s
-        if due is not None:
-            timeout_s = max(0.001, min(timeout_s, due - monotonic()))
+        return timeout_s if due is None else max(0.001, min(timeout_s, due - monotonic()))
+
+    def _open(self, timeout_s: float) -> None:
+        """One try to connect; the lock is not held meanwhile."""
         try:
             link = self._dial(timeout_s)
         except ConnectionLostError as error:
@@ -332,15 +351,26 @@ class Connection:
         options = self.core.options.reconnect
         is_first = not self.core.was_open and not self._is_patient
         if is_first or is_final(error) or self._failures >= options.attempts:
-            self.core.is_closed = True
-            self.core.fail_all(error)
-            self.core.tell_trouble(error, False)
+            self.core.give_up(error)
             return
         self._try_at = monotonic() + options.wait_s(self._failures)
         self.core.tell_trouble(error, False)
 
-    def _lose(self, why: str) -> None:
-        """The link has ended."""
+    def _look_into(self, end: SilentEnd, timeout_s: float) -> None:
+        """Ask whether the port speaks TLS; the lock is not held meanwhile."""
+        assert self._asked_about_tls is not None
+        is_tls = speaks_tls(self._asked_about_tls, timeout_s)
+        with self.lock:
+            if self._silent_end is not end:
+                return
+            self._silent_end = None
+            if is_tls:
+                self._failed(speaks_tls_error(self.core.place))
+            elif end.was_greeting:
+                self._failed(end.error)
+
+    def _lose(self, why: str, mistake: ConfigurationError | None = None) -> None:
+        """The link has ended. mistake: it has shown that none will do."""
         was_greeting, self._greeting = self._greeting is not None, None
         self._drop_link()
         now = monotonic()
@@ -348,7 +378,11 @@ class Connection:
         error = self.core.lost(why, now)
         if self._end is not None:
             self._end.settle({})
-        if was_greeting:
+        if mistake is not None:
+            self._failed(mistake)
+        elif self._asked_about_tls is not None and not self.core.was_heard:
+            self._silent_end = SilentEnd(error, was_greeting)
+        elif was_greeting:
             self._failed(error)
 
     def _drop_link(self) -> None:
@@ -374,6 +408,7 @@ class Connection:
         self._end = None
         self._greeting = None
         self._try_at = 0.0
+        self._silent_end = None
         self._drop_link()
         self.core.reset()
 

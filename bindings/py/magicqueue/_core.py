@@ -23,7 +23,8 @@ from decimal import Decimal
 from typing import Any
 
 from ._commands import REFUSALS, RETRYABLE_CODES
-from .errors import ConnectionLostError, MagicQueueError, NotConnectedError, RefusedError
+from ._diagnosis import ALERT, http_error, speaks_tls_error
+from .errors import ConfigurationError, ConnectionLostError, MagicQueueError, NotConnectedError, RefusedError
 
 Answer = dict[str, Any]
 
@@ -206,6 +207,7 @@ class Core:
         self.is_open = False
         self.is_closed = True
         self.was_open = False
+        self.was_heard = False
         self.listeners: list[Listener] = []
         self._token = token
         self._in_order: deque[Entry] = deque()
@@ -261,7 +263,13 @@ class Core:
     # Receiving
 
     def receive(self, chunk: bytes, now: float) -> None:
-        """Take bytes from the socket and settle what they answer. Raises BadLine."""
+        """Take bytes from the socket and settle what they answer. Raises BadLine, or ConfigurationError if these are
+        no daemon's of this protocol.
+        """
+        if not self.was_heard:
+            self.was_heard = True
+            if chunk.startswith(ALERT):
+                raise speaks_tls_error(self.place)
         self._heard_at = now
         self._pinged_at = None
         lines = chunk.split(b"\n")
@@ -277,6 +285,8 @@ class Core:
             try:
                 answer = decode_json(line)
             except (ValueError, RecursionError) as error:
+                if line.startswith(b"HTTP/"):
+                    raise http_error(self.place) from None
                 raise BadLine("the daemon sent a line that is no JSON") from error
             if not isinstance(answer, dict):
                 raise BadLine("the daemon sent a line that is no object")
@@ -321,6 +331,7 @@ class Core:
     def opened(self, now: float) -> Entry | None:
         """There is a socket. With a token the request that gives it, which has to succeed before anything is sent."""
         self._pieces = []
+        self.was_heard = False
         self._heard_at = now
         self._pinged_at = None
         if self._token is None:
@@ -379,6 +390,13 @@ class Core:
         for listener in list(self.listeners):
             listener.on_reset()
 
+    def give_up(self, error: Exception) -> None:
+        """There will be no connection."""
+        self.is_open = False
+        self.is_closed = True
+        self.fail_all(error)
+        self.tell_trouble(error, False)
+
     def fail_all(self, error: Exception) -> None:
         """End whatever has not been answered."""
         entries = [*self._in_order, *self._by_id.values()]
@@ -394,7 +412,7 @@ class Core:
         self._unsent.clear()
         self._delayed.clear()
         for entry in waiting:
-            entry.settle(None, error)
+            entry.settle(None, _end_of(entry, error))
 
     # Time
 
@@ -403,6 +421,11 @@ class Core:
         """Something has to come: silence may be a lost connection."""
         return self.is_open and bool(self._in_order or self._by_id or self.is_listening)
 
+    @property
+    def _is_greeting(self) -> bool:
+        """The token has been given and is not answered yet."""
+        return not self.is_open and bool(self._in_order)
+
     def next_due(self) -> float | None:
         """When `tick` has something to do; None: not before something else happens."""
         times = [self._delayed[0][0]] if self._delayed else []
@@ -410,6 +433,8 @@ class Core:
             times += [entry.deadline for entry in self._unsent if entry.deadline is not None]
         if self._expects_lines:
             times.append(self._silent_since + self.options.ping_interval_s)
+        if self._is_greeting:
+            times.append(self._heard_at + self.options.connect_timeout_s)
         return min(times) if times else None
 
     def tick(self, now: float) -> None:
@@ -418,6 +443,8 @@ class Core:
             self.submit(heapq.heappop(self._delayed)[2], now)
         if self._unsent:
             self._expire(now)
+        if self._is_greeting and now - self._heard_at >= self.options.connect_timeout_s:
+            raise BadLine(f"no answer for {now - self._heard_at:.3g} s")
         if self._expects_lines and now - self._silent_since >= self.options.ping_interval_s:
             if self._pinged_at is not None:
                 raise BadLine(f"no answer for {now - self._heard_at:.3g} s")
@@ -440,9 +467,18 @@ class Core:
         self._unsent = kept
 
 
+def _end_of(entry: Entry, error: Exception) -> Exception:
+    """What an entry that waits ends with: the error of a connection does not know whether this one was ever sent."""
+    if not isinstance(error, ConnectionLostError) or error.maybe_done == entry.sent_before:
+        return error
+    return type(error)(str(error), entry.sent_before)
+
+
 def is_final(error: Exception) -> bool:
-    """Whether connecting again is of no use: the daemon has refused the token."""
-    return isinstance(error, RefusedError) and error.code in ("auth_failed", "invalid", "payload_too_large")
+    """Whether connecting again is of no use: the daemon has refused the token, or is set up differently."""
+    if isinstance(error, RefusedError):
+        return error.code in ("auth_failed", "invalid", "payload_too_large")
+    return isinstance(error, ConfigurationError)
 
 
 def closed_error() -> MagicQueueError:

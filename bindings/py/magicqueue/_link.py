@@ -10,7 +10,8 @@ import threading
 from typing import Protocol
 
 from ._address import Address
-from .errors import ConnectionLostError
+from ._diagnosis import ANSWERS_OF_TLS, client_hello, dial_error, file_error
+from .errors import ConfigurationError
 
 CHUNK = 1 << 18
 """Bytes of one read."""
@@ -128,12 +129,17 @@ class TlsLink(SocketLink):
 
 
 def context_for(address: Address) -> ssl.SSLContext:
-    """Trusts whom the address says. Raises OSError for a file that cannot be used."""
-    return ssl.create_default_context(cafile=None if address.tls is True else str(address.tls))
+    """Trusts whom the address says. Raises ConfigurationError for a file that cannot be used."""
+    if address.tls is True:
+        return ssl.create_default_context()
+    try:
+        return ssl.create_default_context(cafile=str(address.tls))
+    except OSError as error:
+        raise file_error(str(address), str(address.tls), error) from error
 
 
 def dial(address: Address, timeout_s: float) -> SocketLink:
-    """Connect. Raises ConnectionLostError."""
+    """Connect. Raises ConnectionLostError; ConfigurationError where that is of no use."""
     try:
         if address.unix_socket is not None:
             connected = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
@@ -153,7 +159,18 @@ def dial(address: Address, timeout_s: float) -> SocketLink:
                 except BaseException:
                     connected.close()
                     raise
+    except ConfigurationError:
+        raise
     except OSError as error:
-        why = "timed out" if isinstance(error, socket.timeout) else error.strerror or str(error)
-        raise ConnectionLostError(f"Cannot connect to {address}: {why}") from error
+        raise dial_error(str(address), error) from error
     return SocketLink(connected)
+
+
+def speaks_tls(address: Address, timeout_s: float) -> bool:
+    """Ask a port; False if it does not say."""
+    try:
+        with socket.create_connection((address.host, address.port), timeout_s) as asking:
+            asking.sendall(client_hello())
+            return asking.recv(1) in ANSWERS_OF_TLS
+    except OSError:
+        return False

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,12 +16,14 @@ class PushCall:
     """Jobs on their way to a queue: mappings with ``data`` and options, which a hook may change before it yields.
 
     ids: what they were given, once they are accepted; 0 for what was refused of a batch; empty for `Queue.push_soon`,
-    which does not wait.
+    whose hooks end before there is an id. future: what that one returns, for a hook's ``add_done_callback`` (which must
+    not block); None for the others.
     """
 
     queue: str
     jobs: list[dict[str, Any]]
     ids: list[int] = field(default_factory=list)
+    future: Future[int] | None = None
 
 
 class Middleware:

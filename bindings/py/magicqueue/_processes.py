@@ -105,7 +105,7 @@ class ProcessRun(Run):
     def _spawn(self) -> None:
         worker = self._worker
         options: dict[str, Any] = {
-            **worker._place,
+            **worker._place.arguments(),
             "batch_size": worker.batch_size,
             "lease_ms": worker.lease_ms,
             "drain_s": worker.drain_s,

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypedDict
 from . import _calls
 from ._batching import Push, PushBatcher
 from ._calls import Call
-from ._client import EventStream, MagicQueueClient, OnConnection, place_of
+from ._client import EventStream, MagicQueueClient, OnConnection, Place
 from ._core import ConnectionOptions, Entry, encode_json
 from ._jobs import CronJob, Job, Metrics, Progress, QueueMetrics, Stats
 from ._middleware import Middleware, PushCall, around_push
@@ -65,8 +65,8 @@ class Queue(TaskBook):
     ) -> None:
         super().__init__()
         self.name = name
-        place = place_of(host, port, unix_socket, token, url, tls, connection, on_connection)
-        self.client = client or MagicQueueClient(**place)
+        place = Place(host, port, unix_socket, token, url, tls, connection, on_connection)
+        self.client = client or MagicQueueClient(**place.arguments())
         self._owns_client = client is None
         self._connection = self.client._connection
         self._name_json = encode_json(name)
@@ -136,7 +136,7 @@ class Queue(TaskBook):
         future.set_running_or_notify_cancel()
         job = {"data": data, **options}
         if self._middleware:
-            call = PushCall(self.name, [job])
+            call = PushCall(self.name, [job], future=future)
             with around_push(self._middleware, call):
                 self._push_soon(call.jobs[0], future)
         else:
@@ -400,13 +400,11 @@ def queue_named_by(url: str) -> str:
     return queue_of(parse_url(url))
 
 
-def worker_options(
-    place: Mapping[str, Any] | None, middleware: Sequence[Middleware], options: Mapping[str, Any]
-) -> dict[str, Any]:
+def worker_options(place: Place | None, middleware: Sequence[Middleware], options: Mapping[str, Any]) -> dict[str, Any]:
     """The arguments of a worker for the tasks of a queue: what is given, else as the queue's own."""
     if place is None and options.get("client") is None:
         raise ValueError("a worker beside a client in memory needs a client of its own: client=server.client()")
-    return {**(place or {}), "middleware": middleware, **options}
+    return {**(place.arguments() if place is not None else {}), "middleware": middleware, **options}
 
 
 def options_of(

@@ -12,7 +12,7 @@ from time import monotonic
 from typing import Any
 
 from ._acknowledging import done
-from ._client import MagicQueueClient, OnConnection, place_of
+from ._client import MagicQueueClient, OnConnection, Place
 from ._commands import NotFoundError
 from ._connection import Connection
 from ._core import ConnectionOptions, Entry
@@ -105,14 +105,14 @@ class Worker:
         self.drain_s = drain_s
         self.signals = signals
         self.middleware = tuple(middleware)
-        self._place = place_of(host, port, unix_socket, token, url, tls, connection, on_connection)
+        self._place = Place(host, port, unix_socket, token, url, tls, connection, on_connection)
         self._listeners: dict[str, Callable[..., object] | None] = {
             "completed": on_completed,
             "failed": on_failed,
             "lost": on_lost,
             "error": on_error,
         }
-        self.client = client or MagicQueueClient(**self._place)
+        self.client = client or MagicQueueClient(**self._place.arguments())
         self._owns_client = client is None
         self._stop_lock = threading.Lock()
         self._run: Run | None = None
@@ -126,8 +126,8 @@ class Worker:
     def start(self) -> None:
         """Work until `stop`. Waits for a daemon that is not there yet.
 
-        Raises RefusedError if the daemon refuses the worker for good: a wrong token, a bad queue name. Raises
-        RuntimeError if it runs already.
+        Raises RefusedError if the daemon refuses the worker for good: a wrong token, a bad queue name;
+        ConfigurationError if the two are set up differently; RuntimeError if it runs already.
         """
         run = self._new_run()
         with self._stop_lock:
@@ -337,7 +337,7 @@ class ThreadRun(Run):
     def _release_late(self, jobs: list[Job]) -> None:
         """Leased jobs that came while the connection was closing, which could not be given back on it."""
         if jobs and self._worker.lease_ms is not None and self._worker._owns_client:
-            with MagicQueueClient(**self._worker._place) as client:
+            with MagicQueueClient(**self._worker._place.arguments()) as client:
                 client._connection.request(Entry(release_text(jobs), resend=True))
 
     # The threads of the handlers

@@ -50,6 +50,16 @@ class ConnectionLostError(MagicQueueError, ConnectionError):
         return type(self), (str(self), self.maybe_done)
 
 
+class ConfigurationError(ConnectionLostError):
+    """Client and daemon are set up differently, which trying again does not mend: the message says what to change.
+
+    One of them speaks TLS and the other does not, the port is that of HTTP, or the daemon's certificate is not trusted
+    or for another name.
+    """
+
+    code = "configuration"
+
+
 class NotConnectedError(MagicQueueError, ConnectionError):
     """A request on a client that is closed, or was never connected."""
 

@@ -6,7 +6,7 @@
 import process from "node:process";
 
 import { RETRYABLE_CODES, type Answers } from "./commands.js";
-import { refusal } from "./connection.js";
+import { refusal } from "./entry.js";
 import { ConnectionLostError, RefusedError } from "./errors.js";
 import type { Transport } from "./transport.js";
 

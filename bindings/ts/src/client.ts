@@ -54,7 +54,10 @@ export class MagicQueueClient {
     }
   }
 
-  /** Resolves when requests can be sent. Rejects with ConnectionLostError, or AuthFailedError for a wrong token. */
+  /**
+   * Resolves when requests can be sent. Rejects with ConnectionLostError or, where trying again is of no use, with
+   * ConfigurationError or AuthFailedError.
+   */
   connect(): Promise<void> {
     return this.transport.connect();
   }

@@ -1,4 +1,5 @@
-// The one place with a socket: lines out, answers in, and a new connection when the old one is lost.
+// The one place with a socket: lines out, answers in, and a new connection when the old one is lost. (diagnosis.ts has
+// one for a moment, to ask whether a port speaks TLS.)
 //
 // Requests are written ahead without waiting. Answers come in the order of the requests, but for those that park (PULL,
 // PULLB, WAITJOB): they have a reqId on the wire and are found by it. All lines of a tick share a write.
@@ -10,11 +11,13 @@ import { connect as connectSocket, isIP, type Socket } from "node:net";
 import process from "node:process";
 import { connect as connectSecurely } from "node:tls";
 
-import { describe, type Address } from "./address.js";
+import { describe, type Address, type TlsOptions } from "./address.js";
 import type { DroppedEvent, JobEvent } from "./answers.js";
 import { waitBefore, type BackoffOptions } from "./backoff.js";
-import { AuthFailedError, REFUSALS, RETRYABLE_CODES, type ErrorCode } from "./commands.js";
-import { ConnectionLostError, NotConnectedError, RefusedError } from "./errors.js";
+import { AuthFailedError, RETRYABLE_CODES } from "./commands.js";
+import { dialError, mistakeInBytes, mistakeInLine, speaksTls, speaksTlsError, tlsOptionsError } from "./diagnosis.js";
+import { endOf, newEntry, refusal, settle, type Entry } from "./entry.js";
+import { ConfigurationError, ConnectionLostError, NotConnectedError } from "./errors.js";
 import { LineSplitter } from "./lines.js";
 import { Fifo } from "./fifo.js";
 import type { Answer, SendOptions, Transport, TransportListener } from "./transport.js";
@@ -46,18 +49,6 @@ export const DEFAULT_CONNECTION: ConnectionOptions = {
   retry: { base: 50, cap: 2_000, attempts: 6 },
 };
 
-interface Entry {
-  readonly text: string;
-  readonly options: SendOptions;
-  readonly resolve: (answer: Answer) => void;
-  readonly reject: (error: Error) => void;
-  /** On a connection that was lost. */
-  sentBefore: boolean;
-  refusals: number;
-  isSettled: boolean;
-  offlineTimer: NodeJS.Timeout | undefined;
-}
-
 type State = "new" | "connecting" | "open" | "waiting" | "closing" | "closed";
 
 /** A connection to the daemon that comes back when it is lost. */
@@ -79,6 +70,8 @@ export class Connection implements Transport {
   #pinger: NodeJS.Timeout | undefined;
   #wasHeard = true;
   #wasOpen = false;
+  /** Nothing has come on this socket. */
+  #isFirstChunk = true;
   #nextId = 1;
 
   constructor(address: Address, options: ConnectionOptions) {
@@ -124,17 +117,7 @@ export class Connection implements Transport {
         );
         return;
       }
-      const entry = {
-        text,
-        options,
-        resolve,
-        reject,
-        sentBefore: false,
-        refusals: 0,
-        isSettled: false,
-        offlineTimer: undefined,
-      };
-      this.#dispatch(entry);
+      this.#dispatch(newEntry(text, options, resolve, reject));
     });
   }
 
@@ -174,9 +157,7 @@ export class Connection implements Transport {
     try {
       this.#socket = await this.#dial();
       this.#attach(this.#socket);
-      if (this.#address.token !== undefined) {
-        await this.#greet(this.#address.token);
-      }
+      await this.#greet();
     } catch (error) {
       this.#socket?.destroy();
       this.#socket = undefined;
@@ -207,15 +188,21 @@ export class Connection implements Transport {
     const plain = (): Socket => connectSocket(unixSocket === undefined ? { host, port } : { path: unixSocket });
     // An address is no server name; a name is needed where several daemons share one place.
     const name = isIP(host) ? {} : { servername: host };
-    const socket = tls === undefined ? plain() : connectSecurely({ host, port, ...name, ...tls });
+    const secure = (options: TlsOptions): Socket => {
+      try {
+        return connectSecurely({ host, port, ...name, ...options });
+      } catch (error) {
+        throw tlsOptionsError(this.#address, error as Error);
+      }
+    };
+    const socket = tls === undefined ? plain() : secure(tls);
     // close() has to find it, to end a try that takes long.
     this.#socket = socket;
     return new Promise((resolve, reject) => {
       const fail = (why: string, cause?: Error): void => {
         clearTimeout(timer);
         socket.destroy();
-        const place = describe(this.#address);
-        reject(new ConnectionLostError(`Cannot connect to ${place}: ${why}`, false, { cause }));
+        reject(dialError(this.#address, why, cause));
       };
       const timer = setTimeout(() => fail("timed out"), this.#options.connectTimeout);
       const onError = (error: Error & { code?: string }): void => fail(error.message || error.code || "failed", error);
@@ -231,26 +218,37 @@ export class Connection implements Transport {
   }
 
   #attach(socket: Socket): void {
+    this.#isFirstChunk = true;
     let reason: Error | undefined;
     socket.on("data", (chunk: Buffer) => this.#receive(chunk, socket));
     socket.on("error", (error) => (reason = error));
     socket.on("close", () => this.#lose(socket, reason));
   }
 
-  #greet(token: string): Promise<Answer> {
-    return new Promise((resolve, reject) => {
-      const text = JSON.stringify({ cmd: "AUTH", token });
-      this.#write({
-        text,
-        options: { retry: "never" },
-        resolve,
-        reject,
-        sentBefore: false,
-        refusals: 0,
-        isSettled: false,
-        offlineTimer: undefined,
-      });
-    });
+  /** Gives the token, or asks whether there is a daemon. Nothing else is sent before that is answered. */
+  async #greet(): Promise<void> {
+    const { token } = this.#address;
+    try {
+      await this.#ask(token === undefined ? { cmd: "PING" } : { cmd: "AUTH", token });
+    } catch (error) {
+      if (!(error instanceof ConnectionLostError) || error instanceof ConfigurationError) {
+        throw error;
+      }
+      if (this.#isFirstChunk && !this.#isEnding() && (await speaksTls(this.#address, this.#options.connectTimeout))) {
+        throw speaksTlsError(this.#address);
+      }
+      // Of what somebody waits for nothing was sent.
+      throw new ConnectionLostError(error.message, false, { cause: error.cause });
+    }
+  }
+
+  #ask(request: object): Promise<Answer> {
+    const { connectTimeout } = this.#options;
+    const silence = new Error(`no answer for ${connectTimeout} ms`);
+    const timer = setTimeout((socket?: Socket) => socket?.destroy(silence), connectTimeout, this.#socket);
+    return new Promise<Answer>((resolve, reject) => {
+      this.#write(newEntry(JSON.stringify(request), { retry: "never" }, resolve, reject));
+    }).finally(() => clearTimeout(timer));
   }
 
   /** Tries to connect until it succeeds, gives up, or the client is closed. */
@@ -278,7 +276,8 @@ export class Connection implements Transport {
         if (this.#isEnding()) {
           throw error;
         }
-        if (error instanceof AuthFailedError || failures + 1 >= this.#options.reconnect.attempts) {
+        const isFinal = error instanceof AuthFailedError || error instanceof ConfigurationError;
+        if (isFinal || failures + 1 >= this.#options.reconnect.attempts) {
           this.#state = "new";
           this.#rejectWaiting(error as Error);
           throw error;
@@ -360,12 +359,19 @@ export class Connection implements Transport {
 
   #receive(chunk: Buffer, socket: Socket): void {
     this.#wasHeard = true;
+    const mistake = this.#isFirstChunk ? mistakeInBytes(this.#address, chunk) : undefined;
+    this.#isFirstChunk = false;
+    if (mistake !== undefined) {
+      socket.destroy(mistake);
+      return;
+    }
     for (const line of this.#lines.push(chunk)) {
       let answer: Answer;
       try {
         answer = JSON.parse(line) as Answer;
       } catch (error) {
-        socket.destroy(new Error("the daemon sent a line that is no JSON", { cause: error }));
+        const why = new Error("the daemon sent a line that is no JSON", { cause: error });
+        socket.destroy(mistakeInLine(this.#address, line) ?? why);
         return;
       }
       if (typeof answer["event"] === "string" && answer["ok"] === undefined) {
@@ -443,7 +449,8 @@ export class Connection implements Transport {
       if (wasOpen && entry.options.resend === true) {
         kept.push(entry);
       } else {
-        settle(entry, new ConnectionLostError(text, true, { cause: reason }));
+        const isMistake = reason instanceof ConfigurationError;
+        settle(entry, isMistake ? reason : new ConnectionLostError(text, true, { cause: reason }));
       }
     }
     if (wasOpen) {
@@ -457,11 +464,11 @@ export class Connection implements Transport {
 
   #rejectWaiting(error: Error): void {
     for (const entry of this.#unsent.splice(0)) {
-      settle(entry, error);
+      settle(entry, endOf(entry, error));
     }
     for (const [entry, timer] of this.#delayed) {
       clearTimeout(timer);
-      settle(entry, error);
+      settle(entry, endOf(entry, error));
     }
     this.#delayed.clear();
   }
@@ -470,28 +477,5 @@ export class Connection implements Transport {
     for (const listener of [...this.#listeners]) {
       what(listener);
     }
-  }
-}
-
-/** The error that a refusal stands for: of its code's class. */
-export function refusal(answer: Answer, maybeDone = false): RefusedError {
-  const code = typeof answer["code"] === "string" ? answer["code"] : "";
-  const Class = Object.hasOwn(REFUSALS, code) ? REFUSALS[code as ErrorCode] : RefusedError;
-  const text = typeof answer["error"] === "string" ? answer["error"] : "Refused";
-  const error = new Class(text, code, answer["retryable"] === true);
-  error.maybeDone = maybeDone;
-  return error;
-}
-
-function settle(entry: Entry, outcome: Answer | Error): void {
-  if (entry.isSettled) {
-    return;
-  }
-  entry.isSettled = true;
-  clearTimeout(entry.offlineTimer);
-  if (outcome instanceof Error) {
-    entry.reject(outcome);
-  } else {
-    entry.resolve(outcome);
   }
 }

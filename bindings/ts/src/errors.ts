@@ -34,7 +34,7 @@ export class RefusedError extends MagicQueueError {
 /** A connection could not be made, or was lost before the answer came. */
 export class ConnectionLostError extends MagicQueueError {
   override readonly name: string = "ConnectionLostError";
-  readonly code = "connection_lost";
+  readonly code: string = "connection_lost";
 
   /**
    * @param message what happened
@@ -48,6 +48,16 @@ export class ConnectionLostError extends MagicQueueError {
   ) {
     super(message, options);
   }
+}
+
+/**
+ * Client and daemon are set up differently, which trying again does not mend: the message says what to change. One of
+ * them speaks TLS and the other does not, the port is that of HTTP, or the daemon's certificate is not trusted or for
+ * another name.
+ */
+export class ConfigurationError extends ConnectionLostError {
+  override readonly name: string = "ConfigurationError";
+  override readonly code = "configuration";
 }
 
 /** A request on a client that is closed, or was never connected. */

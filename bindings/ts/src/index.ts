@@ -7,6 +7,7 @@ export { MagicQueueClient, type ClientOptions, type ConnectionState } from "./cl
 export * from "./commands.js";
 export {
   BatchRefusedError,
+  ConfigurationError,
   ConnectionLostError,
   JobLostError,
   JobTimeoutError,

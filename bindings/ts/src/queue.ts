@@ -16,7 +16,7 @@ import type {
 import { PushBatcher, cut } from "./batching.js";
 import { MagicQueueClient, type ClientOptions } from "./client.js";
 import type { Answers, CronRequest, PushItem, PushOptions, Request } from "./commands.js";
-import { refusal } from "./connection.js";
+import { refusal } from "./entry.js";
 import { BatchRefusedError, MagicQueueError, RefusedError } from "./errors.js";
 import type { EventStream } from "./events.js";
 import { aroundPush, type Middleware } from "./middleware.js";

@@ -11,7 +11,7 @@ import { Acknowledger } from "./acknowledging.js";
 import type { Job } from "./answers.js";
 import { MagicQueueClient, type ClientOptions } from "./client.js";
 import type { Answers } from "./commands.js";
-import { JobLostError, NotConnectedError, RefusedError, WorkerStoppedError } from "./errors.js";
+import { ConfigurationError, JobLostError, NotConnectedError, RefusedError, WorkerStoppedError } from "./errors.js";
 import { HeldJob } from "./held_job.js";
 import { aroundProcess, type Middleware } from "./middleware.js";
 import { queueNameOf } from "./queue.js";
@@ -137,7 +137,7 @@ export class Worker<Data = any, Result = any> {
 
   /**
    * Works until `stop`, and resolves when it has stopped. Waits for a daemon that is not there yet. Rejects if the
-   * daemon refuses the worker for good: a wrong token, a bad queue name.
+   * daemon refuses the worker for good (a wrong token, a bad queue name), or with ConfigurationError.
    */
   start(): Promise<void> {
     this.#started ??= this.#run().finally(() => {
@@ -245,7 +245,10 @@ export class Worker<Data = any, Result = any> {
       const { jobs } = (await this.client.transport.send(text, options)) as unknown as Answers["PULLB"];
       this.#take(jobs);
     } catch (error) {
-      const isFinal = error instanceof NotConnectedError || (error instanceof RefusedError && !error.retryable);
+      const isFinal =
+        error instanceof NotConnectedError ||
+        error instanceof ConfigurationError ||
+        (error instanceof RefusedError && !error.retryable);
       if (isFinal && !this.#isStopping) {
         this.#finish?.(error as Error);
         return;

@@ -256,6 +256,13 @@ describe("a client", () => {
     await ping;
   });
 
+  it("does not wait for ever for what the daemon says to its token", async () => {
+    const queue = queueOf({ token: "s3cret", connectTimeout: 20 });
+    await assert.rejects(queue.push(1), (error: unknown) => {
+      return error instanceof ConnectionLostError && !error.maybeDone && error.message.includes("no answer for 20 ms");
+    });
+  });
+
   it("is refused with a wrong token and does not try again", async () => {
     const withToken = new MagicQueueClient({ ...QUICK, url: `mq://wrong@127.0.0.1:${server.port}`, closeTimeout: 50 });
     more.push(withToken);

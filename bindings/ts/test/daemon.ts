@@ -38,6 +38,8 @@ export class Daemon {
   private constructor(
     readonly process: ChildProcess,
     readonly port: number,
+    /** With the flag --http. */
+    readonly httpPort: number,
   ) {}
 
   /** Resolves when it listens. Rejects with what it printed if it ends instead. */
@@ -57,11 +59,12 @@ export class Daemon {
       once(lines, "line").then(([first]) => first as string),
       ended.then(() => Promise.reject(new Error(`the daemon ended: ${errors}`))),
     ]);
-    const port_ = /127\.0\.0\.1:(\d+)/.exec(line)?.[1];
+    const port_ = /(?<!https?:\/\/)127\.0\.0\.1:(\d+)/.exec(line)?.[1];
+    const httpPort = /https?:\/\/127\.0\.0\.1:(\d+)/.exec(line)?.[1];
     if (port_ === undefined) {
       throw new Error(`the daemon said: ${line}`);
     }
-    return new Daemon(child, Number(port_));
+    return new Daemon(child, Number(port_), Number(httpPort ?? 0));
   }
 
   async kill(signal: NodeJS.Signals = "SIGKILL"): Promise<void> {

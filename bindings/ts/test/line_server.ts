@@ -7,6 +7,8 @@ import { LineSplitter } from "#dist/lines.js";
 
 export type Received = Record<string, unknown> & { cmd: string; reqId?: string };
 
+const TLS_HANDSHAKE = 0x16;
+
 /** Serves one queue of requests over however many connections. */
 export class LineServer {
   /** How many connections there have been. */
@@ -42,11 +44,24 @@ export class LineServer {
     this.connections += 1;
     this.#sockets.add(socket);
     const lines = new LineSplitter();
+    let isGreeted = false;
     socket.on("error", () => undefined);
     socket.on("close", () => this.#sockets.delete(socket));
     socket.on("data", (chunk: Buffer) => {
+      if (!isGreeted && chunk[0] === TLS_HANDSHAKE) {
+        // A client that had no answer asks whether this is a port of TLS.
+        socket.destroy();
+        return;
+      }
       for (const line of lines.push(chunk)) {
-        this.#requests.push({ request: JSON.parse(line) as Received, socket });
+        const request = JSON.parse(line) as Received;
+        // A client without a token asks first whether there is a daemon.
+        if (!isGreeted && request.cmd === "PING") {
+          socket.write('{"ok":true,"pong":true}\n');
+        } else {
+          this.#requests.push({ request, socket });
+        }
+        isGreeted = true;
       }
       this.#waiter?.();
     });

@@ -197,9 +197,10 @@ describe("a worker", () => {
   });
 
   it("keeps a leased job by heartbeats, far beyond its lease", async () => {
-    const lease = 300;
+    // A heartbeat each half second; a machine that stands still for a whole one loses the job.
+    const lease = 1_500;
     const events = await queue.events("stalled", "completed");
-    start(() => new Promise((resolve) => setTimeout(resolve, 4 * lease, "done")), { lease });
+    start(() => new Promise((resolve) => setTimeout(resolve, 2.2 * lease, "done")), { lease });
     assert.equal(await queue.pushAndWait(1), "done");
     assert.equal(((await events.next()).value as { event: string }).event, "completed");
     await events.return();

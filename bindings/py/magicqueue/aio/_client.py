@@ -6,9 +6,8 @@ import asyncio
 from collections.abc import AsyncIterator, Iterable, Mapping
 from typing import Any
 
-from .._address import Address
 from .._calls import entry_of
-from .._client import OnConnection, StateTeller, address_of, place_of
+from .._client import OnConnection, Place, StateTeller
 from .._core import ConnectionOptions
 from .._events import EventBuffer, Subscriptions
 from .._jobs import Event
@@ -84,18 +83,15 @@ class MagicQueueClient:
         on_connection: OnConnection | None = None,
         _link: AsyncConnection | None = None,
     ) -> None:
-        self._place: dict[str, Any] | None = None
-        if _link is None:
-            address: Address = address_of(host, port, unix_socket, token, url, tls)
-            self._place = place_of(host, port, unix_socket, token, url, tls, connection, on_connection)
-            _link = AsyncConnection(address, connection or ConnectionOptions())
-        self._connection = _link
-        self._subscriptions = Subscriptions(_link.core, _link.submit)
+        place = Place(host, port, unix_socket, token, url, tls, connection, on_connection)
+        self._place = place if _link is None else None
+        link = self._connection = _link or AsyncConnection(place.address(), place.options())
+        self._subscriptions = Subscriptions(link.core, link.submit)
         if on_connection is not None:
-            _link.core.listeners.append(StateTeller(on_connection))
+            link.core.listeners.append(StateTeller(on_connection))
 
     async def connect(self) -> None:
-        """Return when requests can be sent. Raises ConnectionLostError, or AuthFailedError for a wrong token."""
+        """Return when requests can be sent. Raises as `magicqueue.MagicQueueClient.connect`."""
         await self._connection.connect()
 
     async def send(self, request: Mapping[str, Any]) -> dict[str, Any]:

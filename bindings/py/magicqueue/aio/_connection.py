@@ -9,8 +9,9 @@ from typing import Protocol
 
 from .._address import Address
 from .._core import Answer, BadLine, ConnectionOptions, Core, Entry, closed_error, is_final
+from .._diagnosis import ANSWERS_OF_TLS, client_hello, dial_error, may_speak_tls, speaks_tls_error
 from .._link import END_SENDING, context_for
-from ..errors import ConnectionLostError
+from ..errors import ConfigurationError, ConnectionLostError
 
 
 class AsyncLink(Protocol):
@@ -94,12 +95,31 @@ def dialer(address: Address) -> Dial:
     return dial
 
 
+async def speaks_tls(address: Address, timeout_s: float) -> bool:
+    """Ask a port; False if it does not say."""
+
+    async def ask() -> bytes:
+        reader, writer = await asyncio.open_connection(address.host, address.port)
+        try:
+            writer.write(client_hello())
+            return await reader.read(1)
+        finally:
+            writer.transport.abort()
+
+    with contextlib.suppress(OSError, asyncio.TimeoutError):
+        return await asyncio.wait_for(ask(), timeout_s) in ANSWERS_OF_TLS
+    return False
+
+
 class AsyncConnection:
     """A connection to the daemon that comes back when it is lost. dial: where links come from; default: sockets."""
 
     def __init__(self, address: Address, options: ConnectionOptions, dial: Dial | None = None) -> None:
         self.core = Core(str(address), options, address.token)
         self._dial = dial if dial is not None else dialer(address)
+        self._asked_about_tls = address if dial is None and may_speak_tls(address) else None
+        self._is_in_doubt = False
+        self._mistake: ConfigurationError | None = None
         self._link: AsyncLink | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._trying: asyncio.Task[None] | None = None
@@ -110,7 +130,7 @@ class AsyncConnection:
     # For the client
 
     async def connect(self) -> None:
-        """Return when requests can be sent. Raises ConnectionLostError, or AuthFailedError for a wrong token."""
+        """Return when requests can be sent. Raises as `magicqueue.MagicQueueClient.connect`."""
         if self.core.is_open:
             return
         if self.core.is_closed:
@@ -165,6 +185,10 @@ class AsyncConnection:
     def received(self, data: bytes) -> None:
         try:
             self.core.receive(data, self._now())
+        except ConfigurationError as error:
+            self._mistake = error
+            self.ended(str(error))
+            return
         except BadLine as error:
             self.ended(str(error))
             return
@@ -174,6 +198,7 @@ class AsyncConnection:
     def ended(self, why: str) -> None:
         """The link has ended, or is of no more use."""
         was_open = self.core.is_open
+        self._is_in_doubt = not self.core.was_heard
         self._drop_link()
         self.core.lost(why, self._now())
         if self._ended is not None:
@@ -187,6 +212,8 @@ class AsyncConnection:
     def _begin(self, is_patient: bool) -> None:
         self._loop = asyncio.get_running_loop()
         self._ended = None
+        self._is_in_doubt = False
+        self._mistake = None
         self.core.start()
         self._try(0.0, is_patient)
 
@@ -206,33 +233,46 @@ class AsyncConnection:
                 self._drop_link()
                 failures += 1
                 if not is_patient or is_final(error) or failures >= options.attempts:
-                    self.core.is_closed = True
-                    self.core.fail_all(error)
-                    self.core.tell_trouble(error, False)
+                    self.core.give_up(error)
                     return
                 self.core.tell_trouble(error, False)
                 wait_s = options.wait_s(failures)
 
     async def _open(self) -> None:
         """One try. Raises ConnectionLostError, or what the daemon has refused the token with."""
+        await self._look_into_last_end()
         try:
             link = await asyncio.wait_for(self._dialled(), self.core.options.connect_timeout_s)
         except asyncio.TimeoutError:
             raise ConnectionLostError(f"Cannot connect to {self.core.place}: timed out") from None
+        except ConnectionLostError:
+            raise
         except OSError as error:
-            if isinstance(error, ConnectionLostError):
-                raise
-            raise ConnectionLostError(f"Cannot connect to {self.core.place}: {error.strerror or error}") from error
+            raise dial_error(self.core.place, error) from error
         self._link = link
         greeting = self.core.opened(self._now())
         if greeting is not None:
             future = future_of(greeting)
             self._flush()
+            self._set_timer()
             await future
+            if isinstance(greeting.error, ConnectionLostError):
+                await self._look_into_last_end()
             greeting.result()
             self.core.ready(self._now())
         self._flush()
         self._set_timer()
+
+    async def _look_into_last_end(self) -> None:
+        """Raises ConfigurationError if the last link has shown that none will do, or has ended without a word, as it
+        does where the port speaks TLS, and it does.
+        """
+        if self._mistake is not None:
+            raise self._mistake
+        asked = self._asked_about_tls if self._is_in_doubt else None
+        self._is_in_doubt = False
+        if asked is not None and await speaks_tls(asked, self.core.options.connect_timeout_s):
+            raise speaks_tls_error(self.core.place)
 
     async def _dialled(self) -> AsyncLink:
         return await self._dial(self)

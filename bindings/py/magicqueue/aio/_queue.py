@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from .. import _calls
 from .._batching import PushBatcher
 from .._calls import Call
-from .._client import OnConnection, place_of
+from .._client import OnConnection, Place
 from .._core import ConnectionOptions, Entry, encode_json
 from .._jobs import CronJob, Job, Metrics, Progress, QueueMetrics, Stats
 from .._middleware import Middleware, PushCall, around_push
@@ -47,8 +47,8 @@ class Queue(AsyncTaskBook):
     ) -> None:
         super().__init__()
         self.name = name
-        place = place_of(host, port, unix_socket, token, url, tls, connection, on_connection)
-        self.client = client or MagicQueueClient(**place)
+        place = Place(host, port, unix_socket, token, url, tls, connection, on_connection)
+        self.client = client or MagicQueueClient(**place.arguments())
         self._owns_client = client is None
         self._connection = self.client._connection
         self._name_json = encode_json(name)

@@ -45,7 +45,7 @@ class LoopRun(Run):
             drain_s=outer.drain_s,
             signals=False,
             middleware=outer.middleware,
-            **outer._place,
+            **outer._place.arguments(),
             **options,
         )
         with self._lock:

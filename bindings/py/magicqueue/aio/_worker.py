@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import sys
 import threading
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 
 from .._acknowledging import done
-from .._client import OnConnection, place_of
+from .._client import OnConnection, Place
 from .._commands import NotFoundError
 from .._core import ConnectionOptions, Entry
 from .._flow import Flow, check_count, progress_text, release_text
@@ -87,14 +88,14 @@ class Worker:
         self.drain_s = drain_s
         self.signals = signals
         self.middleware = tuple(middleware)
-        self._place = place_of(host, port, unix_socket, token, url, tls, connection, on_connection)
+        self._place = Place(host, port, unix_socket, token, url, tls, connection, on_connection)
         self._listeners: dict[str, Callable[..., object] | None] = {
             "completed": on_completed,
             "failed": on_failed,
             "lost": on_lost,
             "error": on_error,
         }
-        self.client = client or MagicQueueClient(**self._place)
+        self.client = client or MagicQueueClient(**self._place.arguments())
         self._owns_client = client is None
         self._run: TaskRun | None = None
         self._drain_asked: float | None = None
@@ -107,7 +108,7 @@ class Worker:
     async def start(self) -> None:
         """Work until `stop`, or until cancelled. Waits for a daemon that is not there yet.
 
-        Raises RefusedError if the daemon refuses the worker for good; RuntimeError if it runs already.
+        Raises as `magicqueue.Worker.start`.
         """
         if self._run is not None:
             raise RuntimeError("the worker runs already")
@@ -177,7 +178,7 @@ class TaskRun:
     # For the flow
 
     def launch(self, held: HeldJob) -> None:
-        task = self._tasks[held] = self._loop.create_task(self._handle(held))
+        task = self._tasks[held] = _task_of(self._loop, self._handle(held))
         task.add_done_callback(lambda task: self._ended(held, task))
 
     def _ended(self, held: HeldJob, task: asyncio.Task[None]) -> None:
@@ -258,7 +259,7 @@ class TaskRun:
         await self._tell_all()
         late = flow.late[count:]
         if late and worker.lease_ms is not None and worker._owns_client:
-            async with MagicQueueClient(**worker._place) as client:
+            async with MagicQueueClient(**worker._place.arguments()) as client:
                 await client._connection.request(Entry(release_text(late), resend=True))
 
     async def _handle(self, held: HeldJob) -> None:
@@ -281,10 +282,30 @@ class TaskRun:
             flow.returned(one)
 
 
-def _is_cancelled_from_outside(error: BaseException) -> bool:
-    """Whether a handler's task is cancelled, as by the end of the loop, and not only something that it waited for.
+if sys.version_info >= (3, 11):
 
-    Before Python 3.11 that cannot be told, and the job fails.
-    """
+    def _task_of(loop: asyncio.AbstractEventLoop, coroutine: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        return loop.create_task(coroutine)
+
+else:
+
+    class _CountingTask(asyncio.Task[None]):
+        """Counts how often it was cancelled, as every task does since Python 3.11."""
+
+        _cancels = 0
+
+        def cancel(self, msg: Any = None) -> bool:
+            self._cancels += 1
+            return super().cancel(msg)
+
+        def cancelling(self) -> int:
+            return self._cancels
+
+    def _task_of(loop: asyncio.AbstractEventLoop, coroutine: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        return _CountingTask(coroutine, loop=loop)
+
+
+def _is_cancelled_from_outside(error: BaseException) -> bool:
+    """Whether a handler's task is cancelled, as by the end of the loop, and not only something that it waited for."""
     task: Any = asyncio.current_task()
-    return isinstance(error, asyncio.CancelledError) and hasattr(task, "cancelling") and task.cancelling() > 0
+    return isinstance(error, asyncio.CancelledError) and task.cancelling() > 0

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import sys
 import threading
 import unittest
 
@@ -158,9 +157,57 @@ class Asyncio(unittest.TestCase):
             asyncio.run(program())
             job = queue.get_job(id_)
             assert job is not None
-            # Before Python 3.11 a task cannot tell who has cancelled it: it depends on which is cancelled first.
-            self.assertEqual(job.state, "waiting")
-            self.assertLessEqual(job.attempts, 0 if sys.version_info >= (3, 11) else 1)
+            self.assertEqual((job.state, job.attempts), ("waiting", 0))
+
+    def test_a_handler_that_is_cancelled_from_outside_spends_no_attempt(self) -> None:
+        async def program() -> None:
+            server = FakeServer()
+            attempts: list[int] = []
+
+            async def handler(job: Job, _: object) -> None:
+                attempts.append(job.attempts)
+                task = asyncio.current_task()
+                assert task is not None
+                if len(attempts) == 1:
+                    asyncio.get_running_loop().call_soon(task.cancel)
+                    await asyncio.sleep(WAIT_S)
+
+            async with aio.Queue("q", client=server.aio_client()) as queue:
+                worker = aio.Worker("q", handler, client=server.aio_client(), signals=False)
+                working = asyncio.ensure_future(worker.start())
+                await queue.push_and_wait(1, wait_s=WAIT_S)
+                worker.stop()
+                await working
+            self.assertEqual(attempts, [0, 0])
+
+        asyncio.run(asyncio.wait_for(program(), WAIT_S))
+
+    def test_a_handler_fails_with_a_cancelled_future_that_it_waited_for(self) -> None:
+        async def program() -> None:
+            server = FakeServer()
+            failed: list[BaseException] = []
+
+            async def handler(*_: object) -> None:
+                future = asyncio.get_running_loop().create_future()
+                future.cancel()
+                await future
+
+            async with aio.Queue("q", client=server.aio_client()) as queue:
+                worker = aio.Worker(
+                    "q",
+                    handler,
+                    client=server.aio_client(),
+                    signals=False,
+                    on_failed=lambda _job, error: failed.append(error),
+                )
+                working = asyncio.ensure_future(worker.start())
+                with self.assertRaises(FailedError):
+                    await queue.push_and_wait(1, wait_s=WAIT_S, max_attempts=1)
+                worker.stop()
+                await working
+            self.assertIsInstance(failed[0], asyncio.CancelledError)
+
+        asyncio.run(asyncio.wait_for(program(), WAIT_S))
 
     def test_both_flavours_have_the_same_names(self) -> None:
         for name in ("Queue", "MagicQueueClient", "EventStream", "JobContext", "JobHandle", "Task"):

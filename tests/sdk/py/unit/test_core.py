@@ -5,7 +5,16 @@ from __future__ import annotations
 import unittest
 from decimal import Decimal
 
-from magicqueue import ConnectionLostError, ConnectionOptions, DuplicateError, NotConnectedError, WaitTimeoutError
+import magicqueue
+from magicqueue import (
+    REFUSALS,
+    ConfigurationError,
+    ConnectionLostError,
+    ConnectionOptions,
+    DuplicateError,
+    NotConnectedError,
+    WaitTimeoutError,
+)
 from magicqueue._commands import COMMANDS
 from magicqueue._core import Backoff, BadLine, Core, Entry, decode_json, encode_json
 from magicqueue._resending import ALWAYS, NEVER, WITH_TOKEN, WITH_TOKENS, may_resend
@@ -65,6 +74,33 @@ class Correlation(unittest.TestCase):
         core.ready(0.0)
         self.assertEqual(sent(core), [{"cmd": "PING"}])
 
+    def test_a_token_that_is_not_answered_ends_the_connection_in_time(self) -> None:
+        core = Core("here", ConnectionOptions(connect_timeout_s=3.0), "secret")
+        core.start()
+        core.opened(1.0)
+        self.assertEqual(core.next_due(), 4.0)
+        core.tick(3.9)
+        with self.assertRaisesRegex(BadLine, "no answer for 3 s"):
+            core.tick(4.0)
+
+    def test_what_is_no_daemon_of_this_protocol_is_told_by_its_first_bytes(self) -> None:
+        for chunks, text in (
+            ((b"\x15", b"\x03\x01\x00\x02\x02\x46"), "this port speaks TLS"),
+            ((b"HTTP/1.", b"0 400 Bad Request\r\n"), "this is an HTTP port"),
+        ):
+            core = open_core()
+            with self.assertRaisesRegex(ConfigurationError, text):
+                for chunk in chunks:
+                    core.receive(chunk, 0.0)
+
+    def test_bytes_of_a_line_may_be_any(self) -> None:
+        core = open_core()
+        core.submit(Entry('{"cmd":"PING"}'), 0.0)
+        core.receive(b'{"ok":true,"text":"', 0.0)
+        core.receive(b"\x15", 0.0)
+        with self.assertRaises(BadLine):
+            core.receive(b'"}\n', 0.0)
+
 
 class Json(unittest.TestCase):
     def test_text_goes_as_utf8_and_half_a_pair_as_an_escape(self) -> None:
@@ -81,6 +117,13 @@ class Json(unittest.TestCase):
         self.assertEqual(Decimal(read["data"][0]), Decimal(digits))
         with self.assertRaises(ValueError):
             decode_json(b"{")
+
+
+class Errors(unittest.TestCase):
+    def test_the_class_of_each_code_can_be_imported(self) -> None:
+        for code, refused in REFUSALS.items():
+            self.assertIn(refused.__name__, magicqueue.__all__, code)
+            self.assertIs(getattr(magicqueue, refused.__name__), refused)
 
 
 class Losing(unittest.TestCase):
@@ -108,6 +151,19 @@ class Losing(unittest.TestCase):
         core.tick(5.0)
         assert isinstance(push.error, ConnectionLostError)
         self.assertFalse(push.error.maybe_done)
+
+    def test_giving_up_says_of_each_request_whether_it_was_sent(self) -> None:
+        core = open_core()
+        sent_before, new = Entry('{"cmd":"PING"}', resend=True), Entry('{"cmd":"PING"}')
+        core.submit(sent_before, 0.0)
+        sent(core)
+        core.lost("gone", 1.0)
+        core.submit(new, 1.0)
+        core.give_up(ConfigurationError("wrong"))
+        for entry, expected in ((sent_before, True), (new, False)):
+            assert isinstance(entry.error, ConfigurationError)
+            self.assertEqual(entry.error.maybe_done, expected)
+        self.assertTrue(core.is_closed)
 
     def test_a_patient_request_waits_for_ever(self) -> None:
         core = open_core()

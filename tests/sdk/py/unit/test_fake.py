@@ -9,6 +9,7 @@ import threading
 import types
 import unittest
 from collections.abc import Iterator
+from queue import SimpleQueue
 from typing import Any
 from unittest import mock
 
@@ -123,6 +124,25 @@ class Queues(unittest.TestCase):
         outcomes = [future.exception(WAIT_S) for future in futures]
         self.assertEqual(sum(isinstance(error, DuplicateError) for error in outcomes), 10)
         self.assertEqual(self.queue.stats().queued, 50)
+
+    def test_hooks_around_push_soon_find_the_id_in_its_future(self) -> None:
+        told: SimpleQueue[tuple[object, object]] = SimpleQueue()
+
+        class Noting(Middleware):
+            @contextlib.contextmanager
+            def push(self, call: PushCall) -> Iterator[None]:
+                data = call.jobs[0]["data"]
+                yield
+                assert call.future is not None
+                call.future.add_done_callback(lambda done: told.put((data, done.exception() or done.result())))
+
+        queue = FakeQueue("q", middleware=[Noting()])
+        id_ = queue.push_soon("a", unique_key="a").result(WAIT_S)
+        self.assertEqual(told.get(timeout=WAIT_S), ("a", id_))
+        with self.assertRaises(DuplicateError) as refused:
+            queue.push_soon("a", unique_key="a").result(WAIT_S)
+        self.assertEqual(told.get(timeout=WAIT_S), ("a", refused.exception))
+        queue.close()
 
     def test_the_rest_of_the_queue(self) -> None:
         queue = self.queue
