@@ -169,7 +169,7 @@ void mq_frame_add(struct mq_frame *frame, const struct mq_record *r)
 {
     unsigned flags = flags_of(r);
     size_t text_n = r->queue.n + r->data.n + r->key.n + r->text.n + r->parents.n + r->name.n + r->schedule.n + r->timezone.n +
-                    r->error.n + r->message.n + r->result.n + r->outcomes.n;
+                    r->error.n + r->message.n + r->result.n + r->outcomes.n + r->history.n;
     char *start = mq_ring_reserve(&frame->bytes, MQ_FRAME_RECORD_MAX + text_n), *o = start + HEAD;
     MQ_ASSERT(start && r->type < MQ_REC_TYPES); /* reserved by whoever decided */
     for (const struct field *field = rows[r->type]; field->kind != END; field++)

@@ -92,6 +92,37 @@ static void add(struct mq_frame *frame, const struct mq_record *record)
     CHECK(frame->bytes.mem == mem); /* the reserve was enough */
 }
 
+/* With a text of this size in one of its fields, at the end of a block that has just no room for it: under the sanitizer, what is
+ * written without having been reserved ends the test. */
+static void add_at_the_end_of_a_block(const struct mq_record *record, size_t text_n)
+{
+    static char filler[MQ_RING_BYTES];
+    for (size_t left = text_n; left < text_n + 300; left += 50) {
+        struct mq_frame frame;
+        mq_frame_init(&frame);
+        struct mq_record fill = {.type = MQ_REC_PUSHED, .data = mq_slice_of(filler, MQ_RING_BYTES - left - 64)};
+        mq_frame_add(&frame, &fill);
+        mq_frame_add(&frame, record);
+        mq_frame_close(&frame);
+    }
+}
+
+TEST(every_text_of_every_type_has_room_reserved)
+{
+    static char text[3000];
+    for (unsigned type = 1; type < MQ_REC_TYPES; type++) {
+        struct mq_record record = {.type = (uint8_t)type, .has_key = true};
+        mq_slice *texts[] = {&record.queue, &record.data, &record.key, &record.parents, &record.name, &record.schedule, &record.timezone,
+                             &record.text, &record.error, &record.message, &record.result, &record.outcomes, &record.history};
+        for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
+            test_note("type %u, text %zu", type, i);
+            *texts[i] = mq_slice_of(text, sizeof text);
+            add_at_the_end_of_a_block(&record, sizeof text);
+            *texts[i] = (mq_slice){0};
+        }
+    }
+}
+
 TEST(frame_gives_back_the_records_put_in)
 {
     struct random random = {21};
