@@ -106,7 +106,8 @@ cdef extern from "mqfast.h" nogil:
     enum mq_trouble:
         MQ_TROUBLES
 
-    void mq_net_note(mq_net *net, mq_trouble trouble, const char *peer)
+    int64_t mq_net_must_wait(mq_net *net, const char *peer)
+    void mq_net_wrong_token(mq_net *net, const char *peer)
     void mq_net_take_report(mq_net *net, mq_report *report)
 
     struct mq_field_info:

@@ -176,8 +176,12 @@ class Reactors:
         thread. Raises OSError.
         """
 
-    def note(self, trouble: str, peer: str) -> None:
-        """Add to the report what was refused elsewhere; trouble as take_report() names it. From any thread."""
+    def must_wait_ms(self, peer: str) -> int:
+        """How long this address (as text) may not try tokens, because too many were wrong; 0: it may. Those of
+        connections and of HTTP count together. From any thread."""
+
+    def wrong_token(self, peer: str) -> None:
+        """An address (as text) has tried a wrong token over HTTP: it counts, and is reported. From any thread."""
 
     def take_report(self) -> dict[str, tuple[int, str]]:
         """What was refused since the last report: how often, and whom the last of it was about ("": nobody), by

@@ -328,9 +328,13 @@ cdef class Reactors:
             raise os_error(-fd)
         return fd
 
-    def note(self, str trouble not None, str peer not None):
+    def must_wait_ms(self, str peer not None):
         cdef bytes text = peer.encode()
-        mq_net_note(self.opened(), <mq_trouble> <int> TROUBLES.index(trouble), text)
+        return mq_net_must_wait(self.opened(), text)
+
+    def wrong_token(self, str peer not None):
+        cdef bytes text = peer.encode()
+        mq_net_wrong_token(self.opened(), text)
 
     def take_report(self):
         cdef mq_report report

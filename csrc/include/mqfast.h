@@ -186,12 +186,15 @@ enum mq_trouble {
     MQ_TROUBLE_LINE_LATE,   /* lines that were not finished in time */
     MQ_TROUBLES,
 };
+#define MQ_PEER_BYTES 72u /* of a peer's name, with its NUL */
 struct mq_report {
     uint64_t count[MQ_TROUBLES]; /* since the report before */
-    char peer[MQ_TROUBLES][72];  /* whom the last of each was about; "" = nobody */
+    char peer[MQ_TROUBLES][MQ_PEER_BYTES]; /* whom the last of each was about; "" = nobody */
 };
-/* Adds to the report what was refused elsewhere. Any thread. */
-void mq_net_note(mq_net *net, enum mq_trouble trouble, const char *peer);
+/* Tokens that come another way than over a connection of the net, such as HTTP: they count together with those that do. peer: an
+ * address as text; anything else is nobody. Any thread. */
+int64_t mq_net_must_wait(mq_net *net, const char *peer); /* ms until it may try a token again; 0 = now */
+void mq_net_wrong_token(mq_net *net, const char *peer);
 /* Any thread. Nothing to report until more is refused, and for a second. */
 void mq_net_take_report(mq_net *net, struct mq_report *report);
 /* Open connections. */

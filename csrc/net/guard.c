@@ -112,64 +112,9 @@ void mq_guard_leave(struct mq_net *net, uint64_t address)
     mq_mutex_unlock(&guard->mutex);
 }
 
-/* --- wrong tokens --- */
-
-/* Whoever is on this machine already, or behind a proxy on it: shutting out one would shut out all. */
-static bool is_loopback(uint64_t address) { return address >> 24 == 0x17f || address == 1; }
-
-bool mq_guard_must_wait(struct mq_net *net, uint64_t address, int64_t now_ms)
-{
-    struct mq_guard *guard = &net->guard;
-    if (!address || is_loopback(address))
-        return false;
-    mq_mutex_lock(&guard->mutex);
-    const struct place *place = find_locked(guard, address);
-    bool wait = place && place->wrong_n >= MQ_GUARD_WRONG_MAX && now_ms - place->wrong_since_ms < MQ_GUARD_WINDOW_MS;
-    mq_mutex_unlock(&guard->mutex);
-    return wait;
-}
-
-/* Windows that are over, and the oldest when they are too many. */
-static void forget_old_locked(struct mq_guard *guard, int64_t now_ms)
-{
-    struct mq_list *first;
-    while ((first = mq_list_first(&guard->wrong))) {
-        struct place *place = mq_list_entry(first, struct place, wrong_node);
-        if (now_ms - place->wrong_since_ms < MQ_GUARD_WINDOW_MS && guard->wrong_n <= MQ_GUARD_REMEMBERED_MAX)
-            return;
-        forget_wrong_locked(guard, place);
-        free_if_empty_locked(guard, place);
-    }
-}
-
-void mq_guard_wrong_token(struct mq_net *net, uint64_t address, int fd, int64_t now_ms)
-{
-    struct mq_guard *guard = &net->guard;
-    mq_guard_note(net, MQ_TROUBLE_TOKEN, fd);
-    if (!address || is_loopback(address))
-        return;
-    mq_mutex_lock(&guard->mutex);
-    forget_old_locked(guard, now_ms);
-    struct place *place = make_locked(guard, address);
-    if (place && place->wrong_n++ == 0) {
-        place->wrong_since_ms = now_ms;
-        mq_list_append(&guard->wrong, &place->wrong_node);
-        guard->wrong_n++;
-    }
-    mq_mutex_unlock(&guard->mutex);
-}
-
 /* --- reports --- */
 
-void mq_guard_note(struct mq_net *net, enum mq_trouble trouble, int fd)
-{
-    char peer[MQ_PEER_BYTES] = "";
-    if (fd >= 0)
-        mq_peer_name(fd, peer);
-    mq_net_note(net, trouble, peer);
-}
-
-void mq_net_note(struct mq_net *net, enum mq_trouble trouble, const char *peer)
+static void note(struct mq_net *net, enum mq_trouble trouble, const char *peer)
 {
     struct mq_guard *guard = &net->guard;
     struct mq_engine *engine = net->engine;
@@ -185,6 +130,14 @@ void mq_net_note(struct mq_net *net, enum mq_trouble trouble, const char *peer)
         mq_hook_due(&engine->hooks[MQ_WORK_REPORT], due);
 }
 
+void mq_guard_note(struct mq_net *net, enum mq_trouble trouble, int fd)
+{
+    char peer[MQ_PEER_BYTES] = "";
+    if (fd >= 0)
+        mq_peer_name(fd, peer);
+    note(net, trouble, peer);
+}
+
 void mq_net_take_report(struct mq_net *net, struct mq_report *report)
 {
     struct mq_guard *guard = &net->guard;
@@ -194,4 +147,66 @@ void mq_net_take_report(struct mq_net *net, struct mq_report *report)
     guard->reported_ms = mq_engine_now(net->engine);
     atomic_store(&net->engine->report_ms, MQ_NEVER);
     mq_mutex_unlock(&guard->mutex);
+}
+
+/* --- wrong tokens --- */
+
+/* Whoever is on this machine already, or behind a proxy on it: shutting out one would shut out all. */
+static bool is_loopback(uint64_t address) { return address >> 24 == 0x17f || address == 1; }
+
+int64_t mq_guard_must_wait(struct mq_net *net, uint64_t address, int64_t now_ms)
+{
+    struct mq_guard *guard = &net->guard;
+    if (!address || is_loopback(address))
+        return 0;
+    mq_mutex_lock(&guard->mutex);
+    const struct place *place = find_locked(guard, address);
+    int64_t left = place && place->wrong_n >= MQ_GUARD_WRONG_MAX ? place->wrong_since_ms + MQ_GUARD_WINDOW_MS - now_ms : 0;
+    mq_mutex_unlock(&guard->mutex);
+    return left > 0 ? left : 0;
+}
+
+/* Windows that are over, and the oldest when they are too many. */
+static void forget_old_locked(struct mq_guard *guard, int64_t now_ms)
+{
+    struct mq_list *first;
+    while ((first = mq_list_first(&guard->wrong))) {
+        struct place *place = mq_list_entry(first, struct place, wrong_node);
+        if (now_ms - place->wrong_since_ms < MQ_GUARD_WINDOW_MS && guard->wrong_n <= MQ_GUARD_REMEMBERED_MAX)
+            return;
+        forget_wrong_locked(guard, place);
+        free_if_empty_locked(guard, place);
+    }
+}
+
+static void count_wrong(struct mq_guard *guard, uint64_t address, int64_t now_ms)
+{
+    if (!address || is_loopback(address))
+        return;
+    mq_mutex_lock(&guard->mutex);
+    forget_old_locked(guard, now_ms);
+    struct place *place = make_locked(guard, address);
+    if (place && place->wrong_n++ == 0) {
+        place->wrong_since_ms = now_ms;
+        mq_list_append(&guard->wrong, &place->wrong_node);
+        guard->wrong_n++;
+    }
+    mq_mutex_unlock(&guard->mutex);
+}
+
+void mq_guard_wrong_token(struct mq_net *net, uint64_t address, int fd, int64_t now_ms)
+{
+    mq_guard_note(net, MQ_TROUBLE_TOKEN, fd);
+    count_wrong(&net->guard, address, now_ms);
+}
+
+int64_t mq_net_must_wait(struct mq_net *net, const char *peer)
+{
+    return mq_guard_must_wait(net, mq_peer_address_of(peer), mq_engine_now(net->engine));
+}
+
+void mq_net_wrong_token(struct mq_net *net, const char *peer)
+{
+    note(net, MQ_TROUBLE_TOKEN, peer);
+    count_wrong(&net->guard, mq_peer_address_of(peer), mq_engine_now(net->engine));
 }

@@ -39,8 +39,8 @@ void mq_guard_leave(struct mq_net *net, uint64_t address);
 /* Something to report. fd: of the connection in question, -1 = none. */
 void mq_guard_note(struct mq_net *net, enum mq_trouble trouble, int fd);
 
-/* Has this address tried too many wrong tokens? */
-bool mq_guard_must_wait(struct mq_net *net, uint64_t address, int64_t now_ms);
+/* For so many ms, because this address has tried too many wrong tokens; 0 = it need not. */
+int64_t mq_guard_must_wait(struct mq_net *net, uint64_t address, int64_t now_ms);
 /* It has tried one more. */
 void mq_guard_wrong_token(struct mq_net *net, uint64_t address, int fd, int64_t now_ms);
 

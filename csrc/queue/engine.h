@@ -25,7 +25,7 @@ struct mq_crons {
 /* A connection, as CLIENTS shows it. */
 struct mq_client {
     uint64_t id; /* first */
-    char peer[72];
+    char peer[MQ_PEER_BYTES];
     int64_t since_ms;
     uint64_t commands, unsent, dropped;
     uint64_t holds;

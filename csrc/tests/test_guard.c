@@ -181,11 +181,14 @@ TEST(an_address_with_too_many_wrong_tokens_must_wait)
     config.auth_timeout_ms = 0;
     stepped_start(&s, &config, NULL);
     int64_t begin = mq_engine_now(s.engine);
-    for (int i = 0; i < 20; i++) {
+    for (int i = 0; i < 19; i++) {
         int fd = stepped_connect_from(&s, NET_A);
         CHECK(answer_is(try_token(fd, "wrong"), "code", "\"auth_failed\""));
         close_and_see(fd);
     }
+    CHECK_INT(mq_net_must_wait(s.net, "10.0.0.1"), 0);
+    mq_net_wrong_token(s.net, "10.0.0.1"); /* as over HTTP */
+    CHECK_INT(mq_net_must_wait(s.net, "::ffff:10.0.0.1"), 60000);
     int a = stepped_connect_from(&s, NET_A), b = stepped_connect_from(&s, NET_B), local = stepped_connect(&s);
     CHECK(answer_is(try_token(a, "right"), "code", "\"rate_limited\""));
     CHECK_TEXT(try_token(b, "right"), "{\"ok\":true}\n");

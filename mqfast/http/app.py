@@ -6,7 +6,7 @@ import falcon
 
 from mqfast.commands import COMMANDS
 from mqfast.http import dashboard, errors, events, openapi, prometheus
-from mqfast.http.auth import Sites, Tokens, WrongTokens
+from mqfast.http.auth import Guard, Sites, Tokens
 from mqfast.http.gate import Gate
 from mqfast.http.routes import NOT_SAFE, Endpoint, routes
 from mqfast.http.waiting import Execute, Links, Pulls, Slots
@@ -48,12 +48,12 @@ def make_app(
     *,
     connections: Callable[[], int],
     is_open: Callable[[str], bool],
-    wrong_token: Callable[[str], None],
+    guard: Guard,
 ) -> App:
     """The application. execute, may: the engine's. connections: how many there are. is_open: of further paths, whether
-    they need no token. wrong_token: told the peer of each."""
+    they need no token. guard: knows who has tried wrong tokens."""
     needed = bool(settings.auth_tokens or settings.tokens_file)
-    tokens = Tokens(may, needed, WrongTokens(wrong_token))
+    tokens = Tokens(may, needed, guard)
     names = None if tokens else (*settings.http_names, *settings.http_hosts)
     sites = Sites(settings.cors_origin, names)
     gate = Gate(tokens, sites, links, lambda path: path == HEALTH or is_open(path), _READS)

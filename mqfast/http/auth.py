@@ -8,9 +8,8 @@ which was made to lead here (DNS rebinding). Programs that are no browsers send 
 import ipaddress
 import math
 import socket
-import threading
-import time
 from collections.abc import Callable, Collection, Mapping
+from typing import Protocol
 
 from mqfast.commands import ERRORS
 from mqfast.http.errors import Refusal, invalid
@@ -21,55 +20,22 @@ _HOSTS_KEPT = 100
 _TYPES = {"application/json", "application/x-www-form-urlencoded"}  # the latter is what curl -d says by itself
 
 
-class WrongTokens:
-    """Who has tried wrong tokens lately. The rule is that of the sockets (csrc/net/guard.h): after so many of one
-    address (or one /64 of IPv6) within a window, it must wait for the window's end. This machine's own never must.
+class Guard(Protocol):
+    """Of Reactors: wrong tokens over HTTP and over connections count together."""
 
-    note: called with the peer of each. clock: seconds, for tests.
-    """
+    def must_wait_ms(self, peer: str) -> int: ...
 
-    MOST = 20
-    WINDOW_SECONDS = 60
-    REMEMBERED = 65_536
-
-    def __init__(self, note: Callable[[str], None], clock: Callable[[], float] = time.monotonic) -> None:
-        self._note = note
-        self._clock = clock
-        self._lock = threading.Lock()
-        self._places: dict[str, tuple[float, int]] = {}  # begin of the window and how many; the oldest window first
-
-    def must_wait(self, peer: str) -> int:
-        """Seconds until this address may try again; 0: now."""
-        with self._lock:
-            begun, count = self._places.get(_place(peer), (0.0, 0))
-        left = begun + self.WINDOW_SECONDS - self._clock()
-        return math.ceil(left) if count >= self.MOST and left > 0 else 0
-
-    def add(self, peer: str) -> None:
-        """One more, of this address."""
-        self._note(peer)
-        place = _place(peer)
-        if not place:
-            return
-        now = self._clock()
-        with self._lock:
-            while self._places:
-                oldest = next(iter(self._places))
-                if self._places[oldest][0] + self.WINDOW_SECONDS > now and len(self._places) < self.REMEMBERED:
-                    break
-                del self._places[oldest]
-            begun, count = self._places.get(place, (now, 0))
-            self._places[place] = begun, count + 1
+    def wrong_token(self, peer: str) -> None: ...
 
 
 class Tokens:
     """Asks the engine whether a request may be: it must bring a token as ``Authorization: Bearer TOKEN`` where one is
-    needed. may: Engine.may. needed: whether there are tokens at all."""
+    needed. may: Engine.may. needed: whether there are tokens at all. guard: knows who has tried wrong ones."""
 
-    def __init__(self, may: Callable[[bytes, str], int], needed: bool, wrong: WrongTokens) -> None:
+    def __init__(self, may: Callable[[bytes, str], int], needed: bool, guard: Guard) -> None:
         self._may = may
         self._needed = needed
-        self._wrong = wrong
+        self._guard = guard
 
     def __bool__(self) -> bool:
         return self._needed
@@ -86,12 +52,12 @@ class Tokens:
             raise Refusal("auth_required", headers={"WWW-Authenticate": _CHALLENGE})
         token = given.encode("latin-1")  # as the header's bytes were
         peer = headers.get("REMOTE_ADDR", "")
-        if seconds := self._wrong.must_wait(peer):
+        if wait_ms := self._guard.must_wait_ms(peer):
             why = "Rate limited: too many wrong tokens came from your address; wait a minute"
-            raise Refusal("rate_limited", why, headers={"Retry-After": str(seconds)})
+            raise Refusal("rate_limited", why, headers={"Retry-After": str(math.ceil(wait_ms / 1000))})
         code = _CODES[-self._may(token, command)]
         if code == "auth_failed":
-            self._wrong.add(peer)
+            self._guard.wrong_token(peer)
             raise Refusal(code, headers={"WWW-Authenticate": _CHALLENGE + ', error="invalid_token"'})
         if code:
             raise Refusal(code)
@@ -163,19 +129,6 @@ def _without_port(host: str) -> str:
     if host.startswith("["):
         return host.partition("]")[0] + "]"
     return host.partition(":")[0]
-
-
-def _place(peer: str) -> str:
-    """What counts as one address; "" for this machine's own and for what is none."""
-    try:
-        address = ipaddress.ip_address(peer)
-    except ValueError:
-        return ""
-    if isinstance(address, ipaddress.IPv6Address):
-        address = address.ipv4_mapped or address
-    if address.is_loopback:
-        return ""
-    return peer if address.version == 4 else str(ipaddress.ip_network((address, 64), strict=False))
 
 
 def _is_address(name: str) -> bool:

@@ -43,7 +43,7 @@ class Http:
             settings,
             connections=lambda: reactors.connections,
             is_open=dashboard.is_open if settings.dashboard != "off" else lambda path: False,
-            wrong_token=lambda peer: reactors.note("token", peer),
+            guard=reactors,
         )
         if settings.dashboard != "off":
             source = Source(

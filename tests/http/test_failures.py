@@ -63,6 +63,16 @@ def no_link() -> int:
     raise OSError(24, "Too many open files")
 
 
+class Nobody:
+    """A guard that knows of no wrong tokens."""
+
+    def must_wait_ms(self, peer: str) -> int:
+        return 0
+
+    def wrong_token(self, peer: str) -> None:
+        raise AssertionError(peer)
+
+
 def ask(engine: Engine, method: str, path: str, body: str = "", client: Here | None = None) -> testing.Result:
     app = make_app(
         engine.execute,
@@ -72,7 +82,7 @@ def ask(engine: Engine, method: str, path: str, body: str = "", client: Here | N
         Settings(),
         connections=lambda: 0,
         is_open=lambda path: False,
-        wrong_token=lambda peer: None,
+        guard=Nobody(),
     )
     extras: dict[str, Any] = {"REQUEST_URI": path, CHANNEL: client or Here()}
     return testing.simulate_request(app, method, path, body=body, host="localhost", extras=extras)
