@@ -27,8 +27,9 @@ struct mq_log_ops {
     int64_t (*append)(struct mq_log *log, unsigned shard, const struct mq_frame *frame);
     /* All frames up to this number are durable. Any thread. */
     uint64_t (*committed)(const struct mq_log *log);
-    /* Visits all durable records in order; stops at the first negative return and returns it. */
-    int (*replay)(struct mq_log *log, mq_log_visit *visit, void *context);
+    /* Visits all durable records in order, those of a snapshot by `load`; stops at the first negative return and returns it.
+     * -EBADMSG of a visitor: the record cannot be. */
+    int (*replay)(struct mq_log *log, mq_log_visit *load, mq_log_visit *visit, void *context);
     void (*close)(struct mq_log *log);
     /* Between these a thread works and will not sleep: what is appended meanwhile, by whomever, need not wake the writing thread.
      * Who leaves alone, with a single answer that waits, writes and syncs what is pending itself, if nobody is at it and it is

@@ -71,11 +71,12 @@ int mq_file_map(int fd, mq_slice *bytes);
 void mq_file_unmap(mq_slice bytes);
 
 extern const struct mq_log_snapshots mq_log_file_snapshots;
-/* Visits the newest snapshot that is whole; *number is the last frame that it holds, 0 without any. 0 or negative. */
-int mq_log_file_load_snapshot(struct mq_log_file *file, mq_log_visit *visit, void *context, uint64_t *number);
+/* Visits the newest snapshot that is whole; *number is the last frame that it holds, 0 without any. *spoiled: there are some, and none is
+ * whole; then `why` says so. 0 or negative. */
+int mq_log_file_load_snapshot(struct mq_log_file *file, mq_log_visit *visit, void *context, uint64_t *number, bool *spoiled);
 
 /* ops->replay */
-int mq_log_file_replay(struct mq_log *log, mq_log_visit *visit, void *context);
+int mq_log_file_replay(struct mq_log *log, mq_log_visit *load, mq_log_visit *visit, void *context);
 int mq_log_file_foreign(struct mq_log_file *file, const char *name);
 /* Notes why the log cannot be used; returns `status`. */
 int mq_log_file_why(struct mq_log_file *file, int status, const char *format, ...) __attribute__((format(printf, 3, 4)));

@@ -52,8 +52,9 @@ static int64_t mem_append(struct mq_log *log, unsigned shard, const struct mq_fr
 
 static uint64_t mem_committed(const struct mq_log *log) { return atomic_load(&mem_of(log)->committed); }
 
-static int mem_replay(struct mq_log *log, mq_log_visit *visit, void *context)
+static int mem_replay(struct mq_log *log, mq_log_visit *load, mq_log_visit *visit, void *context)
 {
+    (void)load;
     struct log_mem *mem = mem_of(log);
     for (struct entry *entry = mem->first; entry && entry->number <= atomic_load(&mem->committed); entry = entry->next) {
         mq_slice bytes = mq_slice_of(entry->bytes, entry->n);

@@ -14,9 +14,9 @@ static uint64_t null_committed(const struct mq_log *log)
     return UINT64_MAX;
 }
 
-static int null_replay(struct mq_log *log, mq_log_visit *visit, void *context)
+static int null_replay(struct mq_log *log, mq_log_visit *load, mq_log_visit *visit, void *context)
 {
-    (void)log, (void)visit, (void)context;
+    (void)log, (void)load, (void)visit, (void)context;
     return 0;
 }
 

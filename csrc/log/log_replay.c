@@ -201,19 +201,24 @@ static int check_gap(struct reading *reading, uint64_t first)
     return 0;
 }
 
-int mq_log_file_replay(struct mq_log *log, mq_log_visit *visit, void *context)
+int mq_log_file_replay(struct mq_log *log, mq_log_visit *load, mq_log_visit *visit, void *context)
 {
     struct mq_log_file *file = mq_log_file_of(log);
     struct mq_frame_cursor cursor = {.free = true};
     struct reading reading = {.file = file, .cursor = &cursor};
     uint64_t *firsts;
     MQ_ASSERT(!file->replayed);
-    int status = mq_log_file_load_snapshot(file, visit, context, &reading.known);
+    bool spoiled;
+    int status = mq_log_file_load_snapshot(file, load, context, &reading.known, &spoiled);
     int n = status < 0 ? 0 : mq_segment_list(file->folder_fd, &firsts);
     if (status < 0)
         return status;
     if (n < 0)
         return mq_log_file_why(file, n, "the folder %s cannot be read: %s", file->config.folder, strerror(-n));
+    if (spoiled && (n == 0 || firsts[0] > 1)) { /* the log is no other way to the state; why stands already */
+        mq_free(firsts);
+        return -EBADMSG;
+    }
     for (int i = 0; i < n && status == 0; i++) {
         reading.last = i == n - 1;
         if (!reading.last && firsts[i + 1] <= reading.known + 1)

@@ -58,8 +58,8 @@ static int list_snapshots(int folder_fd, uint64_t numbers[SNAPSHOTS_MAX])
 
 /* --- reading --- */
 
-/* Goes through a snapshot; visit NULL: only to see whether it is whole. 0 or -EBADMSG. */
-static int read_snapshot(mq_slice bytes, mq_log_visit *visit, void *context)
+/* Goes through a snapshot; visit NULL: only to see whether it is whole. 0, or negative and the byte where its frame begins. */
+static int read_snapshot(mq_slice bytes, mq_log_visit *visit, void *context, uint64_t *where)
 {
     struct mq_frame_cursor cursor = {0};
     struct mq_frame_head head = {0};
@@ -67,7 +67,9 @@ static int read_snapshot(mq_slice bytes, mq_log_visit *visit, void *context)
     const char *what;
     bool ended = false;
     cursor.free = true;
+    *where = 0;
     for (uint64_t at = 0; at < bytes.n; at += MQ_FRAME_HEAD + body.n) {
+        *where = at;
         if (ended || !mq_frame_read(&cursor, bytes, at, &head, &body, &what))
             return cursor.foreign ? -EPROTONOSUPPORT : -EBADMSG;
         ended = head.shard == MQ_SNAPSHOT_END;
@@ -78,41 +80,48 @@ static int read_snapshot(mq_slice bytes, mq_log_visit *visit, void *context)
     return ended ? 0 : -EBADMSG;
 }
 
-/* Opens it and sees whether it is whole. 0, with the bytes in memory to be unmapped; or negative. */
-static int open_whole(const struct mq_log_file *file, uint64_t number, mq_slice *bytes)
+/* Opens it and sees whether it is whole. 0, with the bytes in memory to be unmapped; or negative, and where it is not. */
+static int open_whole(const struct mq_log_file *file, uint64_t number, mq_slice *bytes, uint64_t *where)
 {
     char name[NAME_BYTES];
     snapshot_name(number, "", name);
+    *where = 0;
     int fd = openat(file->folder_fd, name, O_RDONLY | O_CLOEXEC), status = fd < 0 ? -errno : mq_file_map(fd, bytes);
     if (fd >= 0)
         close(fd);
-    if (status == 0 && (status = read_snapshot(*bytes, NULL, NULL)) < 0)
+    if (status == 0 && (status = read_snapshot(*bytes, NULL, NULL, where)) < 0)
         mq_file_unmap(*bytes);
     return status;
 }
 
-int mq_log_file_load_snapshot(struct mq_log_file *file, mq_log_visit *visit, void *context, uint64_t *number)
+int mq_log_file_load_snapshot(struct mq_log_file *file, mq_log_visit *visit, void *context, uint64_t *number, bool *spoiled)
 {
-    uint64_t numbers[SNAPSHOTS_MAX];
+    uint64_t numbers[SNAPSHOTS_MAX], where;
     int n = list_snapshots(file->folder_fd, numbers), status = 0;
     *number = 0;
+    *spoiled = false;
     if (n < 0)
         return mq_log_file_why(file, n, "the folder %s cannot be read: %s", file->config.folder, strerror(-n));
     for (int i = 0; i < n && !*number; i++) { /* an older one and more of the log give the same state */
         mq_slice bytes;
         char name[NAME_BYTES];
         snapshot_name(numbers[i], "", name);
-        status = open_whole(file, numbers[i], &bytes);
+        status = open_whole(file, numbers[i], &bytes, &where);
         if (status == -EPROTONOSUPPORT)
             return mq_log_file_foreign(file, name);
-        if (status < 0) {
+        if (status < 0) { /* perhaps what it stands for is there in another way: mq_log_file_replay sees, and tells if not */
+            mq_log_file_why(file, 0, "%s/%s is damaged at byte %" PRIu64 ", and not all of the log that it stands for is there: restore the file from a "
+                            "backup, or see what can be kept with: mqfast repair --dry-run %s", file->config.folder, name, where, file->config.folder);
+            *spoiled = true;
             status = 0;
             continue;
         }
         *number = numbers[i];
-        status = read_snapshot(bytes, visit, context);
+        *spoiled = false;
+        status = read_snapshot(bytes, visit, context, &where);
         if (status < 0)
-            mq_log_file_why(file, status, "%s/%s cannot be read by this version: use the version that wrote it", file->config.folder, name);
+            mq_log_file_why(file, status, "%s/%s has a frame at byte %" PRIu64 " that this version cannot read: use the version that wrote it",
+                            file->config.folder, name, where);
         mq_file_unmap(bytes);
     }
     return status;
@@ -168,14 +177,14 @@ static int put_record(void *context, const struct mq_record *record)
  * need. The newest is read through first: if it were spoiled, the older one and its log would still be the state. */
 static int give_up_older(struct mq_log_file *file)
 {
-    uint64_t numbers[SNAPSHOTS_MAX], *firsts;
+    uint64_t numbers[SNAPSHOTS_MAX], where, *firsts;
     char name[NAME_BYTES];
     mq_slice bytes;
     int n = list_snapshots(file->folder_fd, numbers);
     if (n <= 0)
         return n;
     int whole = 0;
-    while (whole < n && open_whole(file, numbers[whole], &bytes) < 0)
+    while (whole < n && open_whole(file, numbers[whole], &bytes, &where) < 0)
         whole++;
     if (whole == n)
         return 0; /* all of the log is needed */

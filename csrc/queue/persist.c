@@ -1,6 +1,7 @@
 #include "queue/persist.h"
 
 #include "base/check.h"
+#include "queue/admit.h"
 #include "queue/cron.h"
 #include "queue/decide.h"
 #include "queue/snapshot.h"
@@ -27,6 +28,12 @@ static int apply(void *context, const struct mq_record *record)
     return 0;
 }
 
+/* A record of a snapshot. */
+static int load(void *context, const struct mq_record *record)
+{
+    return mq_admit_objects(context, record) ? -EBADMSG : apply(context, record);
+}
+
 /* Connections are gone: what they held is pending again, in its old place. What is held by lease is so until the lease ends. */
 static void give_back(struct mq_shard *shard, int64_t now_ms)
 {
@@ -44,7 +51,7 @@ static void give_back(struct mq_shard *shard, int64_t now_ms)
 int mq_persist_recover(struct mq_engine *engine)
 {
     uint64_t kept = 0;
-    int status = engine->log->ops->replay(engine->log, apply, engine);
+    int status = engine->log->ops->replay(engine->log, load, apply, engine);
     if (status < 0)
         return status;
     for (unsigned i = 0; i < MQ_SHARDS; i++) {

@@ -54,7 +54,7 @@ static void put_slot(struct writing *w, const struct mq_slot *slot)
         size_t n = runs.n - at < RUNS_A_RECORD ? runs.n - at : RUNS_A_RECORD;
         struct mq_record record = {
             .type = MQ_REC_STATE_SLOT, .slot = slot->number, .id = mq_slot_counter(slot) * MQ_SLOTS + slot->number,
-            .parents = mq_slice_of((const char *)(runs.pairs + (runs.pairs ? at : 0)), n * sizeof *runs.pairs)};
+            .parents = mq_slice_of((const char *)(n ? runs.pairs + at : NULL), n * sizeof *runs.pairs)};
         put(w, &record);
     }
     mq_free(runs.pairs);
@@ -318,7 +318,7 @@ void mq_snapshot_apply(struct mq_shard *shard, const struct mq_record *record)
         apply_queue(shard, record);
     else if (record->type == MQ_REC_STATE_JOB)
         apply_job(shard, record);
-    else
+    else if (record->parents.n) /* of another version, there may be fewer or more of them */
         memcpy(&shard->totals, record->parents.p,
                record->parents.n < sizeof shard->totals ? record->parents.n : sizeof shard->totals);
 }

@@ -238,13 +238,13 @@ TEST(log_in_memory_replays_what_was_committed_in_order)
     CHECK_INT(append(log, 1, 3), 1);
     CHECK_INT(append(log, 4, 2), 2);
     CHECK_INT(log->ops->committed(log), 2);
-    CHECK_INT(log->ops->replay(log, count_visit, seen), 0);
+    CHECK_INT(log->ops->replay(log, count_visit, count_visit, seen), 0);
     for (uint64_t id = 1; id <= 5; id++)
         wanted = wanted * 31 + id;
     CHECK(seen[0] == 5 && seen[1] == wanted);
     CHECK_INT(append(log, 98, 3), 3);
     seen[0] = 0;
-    CHECK_INT(log->ops->replay(log, count_visit, seen), -7); /* stops where the visitor says so */
+    CHECK_INT(log->ops->replay(log, count_visit, count_visit, seen), -7); /* stops where the visitor says so */
     CHECK_INT(seen[0], 7);
     log->ops->close(log);
 }
@@ -264,7 +264,7 @@ TEST(log_in_memory_forgets_at_a_crash_what_was_not_committed)
     mq_log_mem_commit(log, 3);
     CHECK_INT(told, 1);
     CHECK_INT(log->ops->committed(log), 3);
-    CHECK_INT(log->ops->replay(log, count_visit, seen), 0);
+    CHECK_INT(log->ops->replay(log, count_visit, count_visit, seen), 0);
     CHECK_INT(seen[0], 3);
     mq_log_mem_crash(log);
     mq_log_mem_commit(log, 100); /* there is no more */
@@ -272,7 +272,7 @@ TEST(log_in_memory_forgets_at_a_crash_what_was_not_committed)
     CHECK_INT(append(log, 6, 1), 4); /* and goes on with the next number */
     mq_log_mem_commit(log, 4);
     seen[0] = 0;
-    CHECK_INT(log->ops->replay(log, count_visit, seen), 0);
+    CHECK_INT(log->ops->replay(log, count_visit, count_visit, seen), 0);
     CHECK_INT(seen[0], 4);
     log->ops->close(log);
 }
@@ -284,7 +284,7 @@ TEST(log_that_keeps_nothing_has_committed_everything)
     CHECK(!log->wants_records);
     CHECK_INT(append(log, 1, 1), 0);
     CHECK(log->ops->committed(log) == UINT64_MAX);
-    CHECK_INT(log->ops->replay(log, count_visit, seen), 0);
+    CHECK_INT(log->ops->replay(log, count_visit, count_visit, seen), 0);
     CHECK_INT(seen[0], 0);
     log->ops->close(log);
 }

@@ -69,7 +69,7 @@ static int visit(void *context, const struct mq_record *record)
 static struct seen replay(struct mq_log *log)
 {
     struct seen seen = {.in_order = true};
-    int status = log->ops->replay(log, visit, &seen);
+    int status = log->ops->replay(log, visit, visit, &seen);
     if (status < 0)
         test_fail(__FILE__, __LINE__, "%s", mq_log_file_error(log));
     CHECK(seen.in_order);
@@ -302,7 +302,7 @@ TEST(a_group_that_reached_the_disk_in_part_is_cut_from_its_first_hole_on)
     bytes[whole - 10] ^= 1; /* the one before was synced, and the ten know it */
     save(path, bytes, n);
     log = open_log(MQ_FSYNC_ALWAYS, 0);
-    CHECK_INT(log->ops->replay(log, visit, &(struct seen){0}), -EBADMSG);
+    CHECK_INT(log->ops->replay(log, visit, visit, &(struct seen){0}), -EBADMSG);
     log->ops->close(log);
     free(bytes);
     remove_folder();
@@ -320,7 +320,7 @@ TEST(damage_in_the_middle_stops_the_start_and_says_where)
         save(path, bytes, n);
         struct mq_log *log = open_log(MQ_FSYNC_ALWAYS, 0);
         struct seen seen = {.in_order = true};
-        CHECK_INT(log->ops->replay(log, visit, &seen), -EBADMSG);
+        CHECK_INT(log->ops->replay(log, visit, visit, &seen), -EBADMSG);
         CHECK_HAS(mq_log_file_error(log), "is damaged at byte");
         CHECK(seen.in_order); /* nothing wrong was told before */
         log->ops->close(log);
@@ -344,7 +344,7 @@ TEST(a_frame_of_another_format_stops_the_start_and_stays)
     memcpy(bytes + 60, &crc, 4);
     save(path, bytes, n);
     struct mq_log *log = open_log(MQ_FSYNC_ALWAYS, 0);
-    CHECK_INT(log->ops->replay(log, visit, &(struct seen){0}), -EPROTONOSUPPORT);
+    CHECK_INT(log->ops->replay(log, visit, visit, &(struct seen){0}), -EPROTONOSUPPORT);
     CHECK_HAS(mq_log_file_error(log), "use the version that wrote it");
     log->ops->close(log);
     CHECK_INT(size_of(path), n);
@@ -365,12 +365,12 @@ TEST(a_missing_or_shortened_segment_in_the_middle_stops_the_start)
     cut_to(path, size_of(path) - 8);
     struct seen seen = {.in_order = true};
     struct mq_log *log = open_log(MQ_FSYNC_ALWAYS, 4096);
-    CHECK_INT(log->ops->replay(log, visit, &seen), -EBADMSG);
+    CHECK_INT(log->ops->replay(log, visit, visit, &seen), -EBADMSG);
     CHECK_HAS(mq_log_file_error(log), "is damaged at byte");
     log->ops->close(log);
     unlink(path);
     log = open_log(MQ_FSYNC_ALWAYS, 4096);
-    CHECK_INT(log->ops->replay(log, visit, &seen), -EBADMSG);
+    CHECK_INT(log->ops->replay(log, visit, visit, &seen), -EBADMSG);
     CHECK_HAS(mq_log_file_error(log), "is missing");
     log->ops->close(log);
     free(firsts);

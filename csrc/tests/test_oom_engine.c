@@ -18,7 +18,7 @@ static int64_t swallow(struct mq_log *log, unsigned shard, const struct mq_frame
     return ++number;
 }
 static uint64_t all_committed(const struct mq_log *log) { return (void)log, UINT64_MAX; }
-static int no_replay(struct mq_log *log, mq_log_visit *visit, void *context) { return (void)log, (void)visit, (void)context, 0; }
+static int no_replay(struct mq_log *log, mq_log_visit *load, mq_log_visit *visit, void *context) { return (void)log, (void)load, (void)visit, (void)context, 0; }
 static void close_log(struct mq_log *log) { free(log); }
 
 static struct mq_log *swallowing_log(void)

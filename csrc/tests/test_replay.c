@@ -24,7 +24,7 @@ static int apply(void *context, const struct mq_record *record)
 static struct mq_engine *replay(struct mq_log *log, int64_t now_ms)
 {
     struct mq_engine *engine = engine_new();
-    CHECK_INT(log->ops->replay(log, apply, engine), 0);
+    CHECK_INT(log->ops->replay(log, apply, apply, engine), 0);
     mq_engine_check(engine);
     mq_engine_set_time(engine, now_ms);
     mq_engine_tick(engine); /* jobs whose delay has ended */
@@ -291,7 +291,7 @@ TEST(replay_of_what_was_committed_only_is_a_state_that_was)
                 continue;
             mq_log_mem_commit(log, number);
             struct mq_engine *replayed = engine_new();
-            CHECK_INT(log->ops->replay(log, apply, replayed), 0);
+            CHECK_INT(log->ops->replay(log, apply, apply, replayed), 0);
             char *got = engine_dump(replayed);
             CHECK_DUMPS(got, states[number]);
             free(got);
