@@ -164,6 +164,8 @@ class _Parser(HTTPRequestParser):
     """Refuses at the first line what is not HTTP, and what two readers could understand differently."""
 
     _START = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+ [^\s]+ HTTP/1\.[01]\r\n")
+    _FOLDED = re.compile(rb"\r\n[ \t]")
+    _ENCODING = re.compile(rb"^Transfer-Encoding[ \t]*:([^\r\n]*)", re.IGNORECASE | re.MULTILINE)
     completed: bool
     path = ""  # until there is one
     bare = False  # the refusal has no body: whoever sent this would not understand it
@@ -185,7 +187,14 @@ class _Parser(HTTPRequestParser):
         return int(super().received(data))
 
     def parse_header(self, header_plus: bytes) -> None:
+        if self._FOLDED.search(header_plus):
+            raise ParsingError("a header goes on in the next line")
+        encodings = b",".join(self._ENCODING.findall(header_plus))
         super().parse_header(header_plus)
+        if encodings and self.version == "1.0":
+            raise ParsingError("Transfer-Encoding is given in HTTP/1.0")
+        if b"," in encodings:
+            raise ParsingError("Transfer-Encoding is more than chunked once")
         if self.chunked and "CONTENT_LENGTH" in self.headers:
             raise ParsingError("both Transfer-Encoding and Content-Length are given")
 
