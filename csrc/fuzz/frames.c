@@ -1,13 +1,14 @@
-/* Makes the seeds of fuzz_frame anew after the log's format grew: runs files of command lines and writes each one's records.
+/* Makes the seeds of fuzz_frame and fuzz_snapshot anew after the format grew: runs files of command lines, and writes the records and
+ * the snapshot of each.
  *
- *   frames DIRECTORY FILE...
+ *   frames FRAMES_DIRECTORY SNAPSHOTS_DIRECTORY FILE...
  */
+#include "log/log_snapshot.c"
+
+#include "queue/snapshot.h"
 #include "tests/engine.h"
 
-#include <stdio.h>
-#include <stdlib.h>
-
-#define MAX_INPUT 4096u
+#define MOST_BYTES 4096u /* of a line */
 
 static int write_record(void *context, const struct mq_record *record)
 {
@@ -20,15 +21,49 @@ static int write_record(void *context, const struct mq_record *record)
     return status;
 }
 
-static int make(const char *directory, const char *path)
+static int put_frames(struct mq_engine *engine, FILE *out)
 {
-    char line[MAX_INPUT], target[512];
+    return engine->log->ops->replay(engine->log, write_record, write_record, out);
+}
+
+static int put_snapshot(struct mq_engine *engine, FILE *out)
+{
+    static struct mq_log_file file;
+    struct writing w = {.file = &file, .fd = fileno(out)};
+    int status = write_all(w.fd, "\1", 1); /* fuzz_snapshot.c: make the sums right again */
+    mq_frame_init(&w.frame);
+    if (status == 0)
+        status = mq_snapshot_records(engine, put_record, &w);
+    if (status == 0)
+        status = write_frame(&w, 0);
+    if (status == 0)
+        status = write_frame(&w, MQ_SNAPSHOT_END);
+    mq_frame_close(&w.frame);
+    return status;
+}
+
+static int write_seed(struct mq_engine *engine, const char *directory, const char *path, int (*put)(struct mq_engine *, FILE *))
+{
     const char *slash = strrchr(path, '/');
-    struct mq_engine *engine = engine_new();
-    FILE *in = fopen(path, "rb");
+    char target[512];
     snprintf(target, sizeof target, "%s/%s", directory, slash ? slash + 1 : path);
     FILE *out = fopen(target, "wb");
-    if (!in || !out)
+    if (!out)
+        return perror(target), 1;
+    int status = put(engine, out);
+    bool empty = fseek(out, 0, SEEK_END) == 0 && ftell(out) == 0;
+    fclose(out);
+    if (empty)
+        remove(target);
+    return status < 0;
+}
+
+static int make(const char *frames, const char *snapshots, const char *path)
+{
+    char line[MOST_BYTES];
+    struct mq_engine *engine = engine_new();
+    FILE *in = fopen(path, "rb");
+    if (!in)
         return perror(path), 1;
     engine_use_log(engine, mq_log_mem_open(false));
     while (fgets(line, sizeof line, in)) {
@@ -37,21 +72,17 @@ static int make(const char *directory, const char *path)
         else
             run_bytes(engine, line, strlen(line));
     }
-    engine->log->ops->replay(engine->log, write_record, out);
-    bool empty = ftell(out) == 0;
     fclose(in);
-    fclose(out);
-    if (empty)
-        remove(target);
+    int failed = write_seed(engine, frames, path, put_frames) | write_seed(engine, snapshots, path, put_snapshot);
     mq_engine_free(engine);
     run_forget();
-    return 0;
+    return failed;
 }
 
 int main(int argc, char **argv)
 {
     int failed = 0;
-    for (int i = 2; i < argc; i++)
-        failed |= make(argv[1], argv[i]);
+    for (int i = 3; i < argc; i++)
+        failed |= make(argv[1], argv[2], argv[i]);
     return failed;
 }

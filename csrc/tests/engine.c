@@ -194,6 +194,8 @@ static void **sorted(const struct mq_map *map, int (*order)(const void *, const 
     return items;
 }
 
+static void dump_dropped(void *out, uint64_t first, uint64_t n) { fprintf(out, " dropped %" PRIu64 " to %" PRIu64, first, first + n - 1); }
+
 static void dump_slot(FILE *out, const struct mq_slot *slot)
 {
     if (!mq_slot_counter(slot) && !mq_map_size(&slot->queues))
@@ -214,9 +216,7 @@ static void dump_slot(FILE *out, const struct mq_slot *slot)
             fprintf(out, "  dead %" PRIu64 "\n", mq_list_entry(node, struct mq_extra, dead)->job->id);
     }
     free(queues);
-    for (uint64_t counter = 1; counter <= mq_slot_counter(slot); counter++)
-        if (mq_idset_has(&slot->dropped, counter))
-            fprintf(out, " dropped %" PRIu64, counter);
+    mq_idset_runs(&slot->dropped, dump_dropped, out);
     fputc('\n', out);
     const struct mq_job *job;
     for (uint64_t from = 0; (job = mq_index_up(&slot->jobs, MQ_JOB_ANY, from)); from = job->id / MQ_SLOTS + 1)
