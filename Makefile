@@ -56,12 +56,12 @@ check: $(BUILT)
 	$(MAKE) -C csrc test
 	env $(SANITIZED) $(BIN)/pytest -q tests/unit
 
-# 200 kills under load, 200 power cuts, five million steps of the model, a million jobs with workers that die, 200 storms of clients,
-# a year of a cron, and the C tests with 10,000 seeds each.
+# 200 kills under load, 200 power cuts, a million steps of the model and a million over sockets, a million jobs with workers that die,
+# 200 storms of clients, a year of a cron, and the C tests with 10,000 seeds each.
 stress: $(BUILT)
 	$(MAKE) -C csrc test MQ_TEST_SEEDS=10000 MQ_TEST_KILLS=200 MQ_TEST_PATIENCE=3600
 	MQFAST_KILLS=200 MQFAST_POWERCUTS=200 MQFAST_CRON_MINUTES=525600 $(BIN)/pytest tests/crash
-	MQFAST_MODEL_STEPS=1000000 $(BIN)/pytest tests/model
+	MQFAST_MODEL_STEPS=1000000 MQFAST_SOCKET_STEPS=1000000 $(BIN)/pytest tests/model
 	MQFAST_STRESS_JOBS=1000000 MQFAST_STORMS=200 $(BIN)/pytest -s tests/stress
 
 bench: $(BUILT)

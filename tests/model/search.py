@@ -54,43 +54,49 @@ def apart(task: Callable[[Progress], bool]) -> int | None:
     return None if status == 0 else progress.get()
 
 
-def failure(steps: Sequence[Step], settings: Settings, *, thorough: bool) -> int | None:
+def failure(
+    steps: Sequence[Step], settings: Settings, *, thorough: bool, world: type[SideBySide] = SideBySide
+) -> int | None:
     """How many of the steps it takes, played from the beginning, until the two differ; None if they never do."""
 
     def play(progress: Progress) -> bool:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
-        both = SideBySide(**settings)
+        both = world(**settings)
         if thorough:
             both.thorough, both.check_every = True, 1
-        for count, step in enumerate(steps):
-            progress.set(count + 1)
-            try:
+        try:
+            for count, step in enumerate(steps):
+                progress.set(count + 1)
                 both.run(step)
-            except Mismatch:
-                return False
+            both.finish()
+        except Mismatch:
+            return False
         return True
 
     return apart(play)
 
 
-def minimised(steps: list[Step], settings: Settings, seconds: float = 60) -> list[Step]:
+def minimised(
+    steps: list[Step], settings: Settings, seconds: float = 60, world: type[SideBySide] = SideBySide
+) -> list[Step]:
     """Without the steps, and parts of them, that are not needed for the two to differ, as long as there is time."""
+    fails = partial(failure, settings=settings, world=world)
     end = time.monotonic() + seconds
     thorough = False
     last = 50
-    while last < len(steps) and failure(steps[-last:], settings, thorough=False) is None:
+    while last < len(steps) and fails(steps[-last:], thorough=False) is None:
         last *= 2
     steps = steps[-last:]
     size = len(steps) // 2
     while size and time.monotonic() < end:
-        if not thorough and len(steps) <= 300 and (count := failure(steps, settings, thorough=True)) is not None:
+        if not thorough and len(steps) <= 300 and (count := fails(steps, thorough=True)) is not None:
             thorough = True
             steps = steps[:count]
         before = len(steps)
         at = 0
         while at < len(steps) and time.monotonic() < end:
             shorter = steps[:at] + steps[at + size :]
-            count = failure(shorter, settings, thorough=thorough)
+            count = fails(shorter, thorough=thorough)
             if count is None:
                 at += size
             else:
@@ -101,7 +107,7 @@ def minimised(steps: list[Step], settings: Settings, seconds: float = 60) -> lis
             step = steps[at]
             if time.monotonic() < end and isinstance(step, Send):
                 other = [*steps[:at], Send(step.step, simpler(step.request)), *steps[at + 1 :]]
-                if failure(other, settings, thorough=thorough) == len(steps):
+                if fails(other, thorough=thorough) == len(steps):
                     steps = other
     return steps
 
@@ -132,9 +138,9 @@ def simplifications(step: Step) -> Iterator[Callable[[dict[str, Any]], dict[str,
             yield lambda request: request | {"data": Raw("1")}
 
 
-def tell(steps: Sequence[Step], settings: Settings, out: TextIO, progress: Progress) -> bool:
+def tell(steps: Sequence[Step], settings: Settings, world: type[SideBySide], out: TextIO, progress: Progress) -> bool:
     """The steps as lines sent and answered, and what was expected at last."""
-    both = SideBySide(**settings)
+    both = world(**settings)
     both.thorough, both.check_every = True, 1
     for step in steps:
         try:
@@ -152,12 +158,12 @@ def short(text: str) -> str:
     return text.replace(repr(LONG), "LONG").replace(repr(LARGEST), "LARGEST").replace(LONG, "xx…").replace("y" * 99, "")
 
 
-def run_random(count: int, seed: int, **settings: Any) -> None:
+def run_random(count: int, seed: int, world: type[SideBySide] = SideBySide, **settings: Any) -> None:
     """Raises AssertionError with what is needed to find the cause."""
     steps: list[Step] = []
 
     def play(progress: Progress, last: int = count) -> bool:
-        both = SideBySide(**settings)
+        both = world(**settings)
         chance, source = Chance(both), random.Random(seed)
         for number in range(last):
             progress.set(number + 1)
@@ -169,17 +175,22 @@ def run_random(count: int, seed: int, **settings: Any) -> None:
                 except Mismatch as mismatch:
                     print(short(f"{mismatch}\nafter {both.lines}"))
                     return False
-        both.engine.check()
-        both.close()
+        try:
+            both.finish()
+        except Mismatch as mismatch:
+            print(short(f"{mismatch}\nin the end, after {both.lines}"))
+            return False
+        finally:
+            both.close()
         return True
 
     failed = apart(play)
     if failed is not None:
         play(Progress(), failed)
         last_steps = "\n".join(repr(step) for step in steps[-30:])
-        least = minimised(steps, settings)
+        least = minimised(steps, settings, world=world)
         with tempfile.TemporaryFile("w+") as out:
-            apart(partial(tell, least, settings, out))
+            apart(partial(tell, least, settings, world, out))
             out.seek(0)
             story = out.read()
         raise AssertionError(

@@ -29,8 +29,10 @@ HAS = frozenset(COMMANDS | ({"depends_on"} if _takes_dependencies() else set()))
 
 
 class SideBySide:
+    model_type: type[Model] = Model
+
     def __init__(self, **settings: Any) -> None:
-        self.model = Model(START, max_job_bytes=MAX_JOB_BYTES, **settings)
+        self.model = self.model_type(START, max_job_bytes=MAX_JOB_BYTES, **settings)
         self.engine = Engine(manual_time_ms=START, max_job_bytes=MAX_JOB_BYTES, **settings)
         self.has = HAS
         self.known: list[int] = []
@@ -44,6 +46,10 @@ class SideBySide:
         self.check_every = 50  # steps; a difference found so ends the process
         self.lines: list[str] = []  # of the last step, to be read by people
 
+    def finish(self) -> None:
+        """After the last step. Raises Mismatch."""
+        self.engine.check()
+
     def close(self) -> None:
         self.engine.close()
 
@@ -54,6 +60,10 @@ class SideBySide:
             self._move(step)
         else:
             self._send(step)
+        self._look(step)
+
+    def _look(self, step: Step) -> None:
+        """After a step: do both agree?"""
         self._compare_next_due(self.engine.tick())  # what the daemon's loops do within milliseconds
         self.model.note_walks()
         self._compare_counts()
@@ -97,8 +107,14 @@ class SideBySide:
     # Commands
 
     def _send(self, send: Send) -> None:
-        request = {name: self._resolved(value) for name, value in send.request.items()}
-        heard = self._ask(request)
+        request = self._request(send)
+        self._learn(send, request, self._ask(request))
+
+    def _request(self, send: Send) -> Answer:
+        return {name: self._resolved(value) for name, value in send.request.items()}
+
+    def _learn(self, send: Send, request: Answer, heard: Answer) -> None:
+        """What later steps may name."""
         if heard.get("ok"):
             cmd = request["cmd"].upper()
             for item, id in enumerate(heard["ids"] if cmd == "PUSHB" else [heard["id"]] if cmd == "PUSH" else []):
@@ -155,7 +171,13 @@ class SideBySide:
 
     def _ask(self, request: Answer) -> Answer:
         line = written(request)
-        raw = self.engine.execute(line.encode())
+        return self._compare(request, line, self._execute(line.encode()))
+
+    def _execute(self, line: bytes) -> bytes:
+        return self.engine.execute(line)
+
+    def _compare(self, request: Answer, line: str, raw: bytes) -> Answer:
+        """An answer with what the model says to the request."""
         self.lines.append(f"{line}\n    -> {raw.decode()}")
         heard: Answer = json.loads(raw, parse_float=str)
         expected = self.model.execute(request, heard)
@@ -176,11 +198,10 @@ class SideBySide:
                 raise Mismatch(f"the next thing is due at {due - START:+}, the engine waits until {heard}")
 
     def _compare_counts(self) -> None:
-        raw = self.engine.execute(b'{"cmd":"STATS"}')
-        heard = json.loads(raw)
+        heard = json.loads(self._execute(b'{"cmd":"STATS"}'))
         if heard.pop("ok") is not True or heard != self.model.stats():
             raise Mismatch(f"STATS answers {heard}, expected {self.model.stats()}")
-        queues = json.loads(self.engine.execute(b'{"cmd":"LISTQUEUES"}'))["queues"]
+        queues = json.loads(self._execute(b'{"cmd":"LISTQUEUES"}'))["queues"]
         rows = {row["name"]: row for row in queues}
         if rows != (expected := self.model.rows()) or len(rows) != len(queues):
             raise Mismatch(f"LISTQUEUES answers {queues}, expected {list(expected.values())}")
