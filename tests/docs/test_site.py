@@ -130,7 +130,6 @@ def test_a_file_that_holds_no_results_is_refused(tmp_path: Path) -> None:
 
 
 def test_plotting_twice_gives_the_same_bytes(tmp_path: Path) -> None:
-    pytest.importorskip("matplotlib", reason="matplotlib is of the bench extra")
     drawn = []
     for name in ("one", "two"):
         (tmp_path / name).mkdir()
