@@ -264,7 +264,8 @@ class _Threads:
         wakeups: _Wakeups,
         http_sockets: list[socket.socket],
     ) -> None:
-        loops: list[Loop] = [Timeouts(engine), Dependencies(engine), Cron(engine), Reports(reactors, settings)]
+        cron = Cron(engine, wall_ms=lambda: time.time_ns() // 1_000_000)
+        loops: list[Loop] = [Timeouts(engine), Dependencies(engine), cron, Reports(reactors, settings)]
         self._tickers = Tickers(engine, loops, self._loop_failed)
         self._keeper = Keeper(engine, self._loop_failed)
         self.http = _http(settings, engine, reactors, http_sockets, self._loop_failed) if settings.http else None

@@ -5,6 +5,7 @@ The engine keeps the definitions and wakes the loop at the next time of any; all
 
 import json
 import logging
+from collections.abc import Callable
 from typing import NamedTuple
 
 from mqfast._engine import CRON, Engine
@@ -12,6 +13,9 @@ from mqfast.control.schedule import Schedule, ScheduleError
 
 MISFIRE_MS = 1_000
 """A cron that is looked at later than this after its time has missed it."""
+
+CLOCK_SET_MS = 5_000
+"""The machine's clock is that far from the engine's only if somebody has set it."""
 
 _log = logging.getLogger("mqfast")
 
@@ -41,16 +45,24 @@ def step(schedule: str, timezone: str, misfire: str, slot_ms: int, now_ms: int) 
 
 
 class Cron:
-    """Answers the engine's questions about schedules, and fires."""
+    """Answers the engine's questions about schedules, and fires.
+
+    wall_ms: the machine's clock, ms since the epoch. The engine's does not follow when it is set, so that no timeout
+    does; that crons then run at another time of day than they say is logged. None: not looked at.
+    """
 
     name = "cron"
     work = CRON
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, wall_ms: Callable[[], int] | None = None) -> None:
         self._engine = engine
+        self._wall_ms = wall_ms
+        self._told_ms = 0  # how far apart the clocks were when it was last logged
 
     def run(self) -> None:
         control = json.loads(self._engine.take_control())
+        if control["due"] and self._wall_ms is not None:
+            self._compare_clocks(self._wall_ms() - control["now"])
         for question in control["questions"]:
             self._engine.answer(question)
         for cron in control["due"]:
@@ -58,3 +70,15 @@ class Cron:
             if next_run is None:
                 _log.warning("cron %s has no next run: %s in %s", cron["name"], cron["schedule"], cron["timezone"])
             self._engine.fire(cron["name"], cron["slot"], next_run, fire)
+
+    def _compare_clocks(self, apart_ms: int) -> None:
+        if abs(apart_ms - self._told_ms) < CLOCK_SET_MS:
+            return
+        self._told_ms = apart_ms
+        if abs(apart_ms) >= CLOCK_SET_MS:
+            late = "later" if apart_ms > 0 else "earlier"
+            _log.warning(
+                "the machine's clock was set: crons run %d s %s than it says; a restart of the daemon takes it over",
+                round(abs(apart_ms) / 1000),
+                late,
+            )

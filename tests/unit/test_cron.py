@@ -45,6 +45,18 @@ class Clocked:
         return jobs
 
 
+class Wall:
+    """The machine's clock, which somebody sets."""
+
+    ahead_ms = 0
+
+    def __init__(self, clocked: Clocked) -> None:
+        self._clocked = clocked
+
+    def __call__(self) -> int:
+        return self._clocked.now + self.ahead_ms
+
+
 @pytest.fixture
 def mq() -> Iterator[Clocked]:
     clocked = Clocked()
@@ -188,3 +200,25 @@ def test_a_stale_fire_does_nothing(mq: Clocked) -> None:
 @pytest.mark.parametrize("late, fires", [(0, True), (1000, True), (1001, False)])
 def test_skip_counts_more_than_a_second_as_missed(late: int, fires: bool) -> None:
     assert step("*/10", "UTC", "skip", START, START + late).fire is fires
+
+
+def test_a_clock_that_was_set_is_told_once_and_moves_nothing(mq: Clocked, caplog: pytest.LogCaptureFixture) -> None:
+    wall = Wall(mq)
+    mq.loop = Cron(mq.engine, wall)
+    mq.cron("*/10")
+
+    def told_after(ahead_ms: int) -> list[str]:
+        wall.ahead_ms = ahead_ms
+        caplog.clear()
+        mq.forward(10_000)
+        return [record.getMessage() for record in caplog.records]
+
+    assert told_after(0) == told_after(4_999) == []
+    assert told_after(3_600_000) == [
+        "the machine's clock was set: crons run 3600 s later than it says; a restart of the daemon takes it over"
+    ]
+    assert told_after(3_601_000) == []
+    (message,) = told_after(-3_600_000)
+    assert "3600 s earlier" in message
+    assert told_after(0) == []
+    assert [job["run_at"] - START for job in mq.pulled()] == [10_000 * i for i in range(1, 7)]
