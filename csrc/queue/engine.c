@@ -86,6 +86,7 @@ struct mq_engine *mq_engine_open(const struct mq_config *config, struct mq_log *
             return NULL;
         }
     pthread_mutex_init(&engine->commit_mutex, NULL);
+    pthread_mutex_init(&engine->writer_mutex, NULL);
     pthread_cond_init(&engine->committed, NULL);
     log->on_commit = log_committed;
     log->on_commit_context = engine;
@@ -109,6 +110,7 @@ void mq_engine_free(struct mq_engine *engine)
         mq_hook_close(&engine->hooks[i]);
     pthread_cond_destroy(&engine->committed);
     pthread_mutex_destroy(&engine->commit_mutex);
+    pthread_mutex_destroy(&engine->writer_mutex);
     mq_hub_close(&engine->hub);
     mq_crons_close(&engine->crons);
     mq_mutex_close(&engine->depend_mutex);
@@ -223,6 +225,7 @@ int mq_engine_wait(struct mq_engine *engine, enum mq_work work)
 void mq_engine_stop_waiting(struct mq_engine *engine)
 {
     atomic_store(&engine->waiting_over, true);
+    mq_persist_end_writer(engine);
     for (unsigned i = 0; i < MQ_WORKS; i++)
         mq_hook_wake(&engine->hooks[i]);
 }

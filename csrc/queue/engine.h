@@ -50,6 +50,8 @@ struct mq_engine {
     _Atomic int64_t report_ms;       /* when the net wants to report; MQ_NEVER = it does not */
     _Alignas(64) _Atomic uint64_t kept; /* completed jobs kept, over all shards */
     struct mq_log *log;
+    pthread_mutex_t writer_mutex; /* the first of the order */
+    pid_t writer; /* a snapshot's child; 0 = there is none. Guarded by it */
     pthread_mutex_t commit_mutex; /* for callers in the process that wait until what they did is committed */
     pthread_cond_t committed;
     _Atomic unsigned commit_waiters;

@@ -141,13 +141,35 @@ int mq_engine_snapshot(struct mq_engine *engine)
     int status = 0;
     if (!snapshots)
         return 0;
+    pthread_mutex_lock(&engine->writer_mutex);
     pid_t child = fork_writer(engine);
-    if (child < 0)
-        return -errno;
+    int error = child < 0 ? errno : 0;
+    engine->writer = child < 0 ? 0 : child;
+    pthread_mutex_unlock(&engine->writer_mutex);
+    if (error)
+        return -error;
+    if (atomic_load(&engine->waiting_over))
+        mq_persist_end_writer(engine); /* who has set that may have seen no child yet */
+    siginfo_t ended;
+    while (waitid(P_PID, (id_t)child, &ended, WEXITED | WNOWAIT) < 0 && errno == EINTR)
+        ;
+    pthread_mutex_lock(&engine->writer_mutex);
+    engine->writer = 0; /* only then its number may become another's */
+    pthread_mutex_unlock(&engine->writer_mutex);
     while (waitpid(child, &status, 0) < 0)
         if (errno != EINTR)
             return -errno;
+    if (atomic_load(&engine->waiting_over))
+        return 0;
     return WIFEXITED(status) && WEXITSTATUS(status) == 0 ? 0 : -EIO;
+}
+
+void mq_persist_end_writer(struct mq_engine *engine)
+{
+    pthread_mutex_lock(&engine->writer_mutex);
+    if (engine->writer)
+        kill(engine->writer, SIGKILL);
+    pthread_mutex_unlock(&engine->writer_mutex);
 }
 
 /* --- the writing thread --- */

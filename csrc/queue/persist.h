@@ -8,6 +8,8 @@
 int mq_persist_recover(struct mq_engine *engine);
 /* Enough has been logged since the last snapshot that another is worth it. */
 bool mq_persist_wants_snapshot(const struct mq_engine *engine);
+/* Ends the child that writes a snapshot, if there is one: the log alone has everything. */
+void mq_persist_end_writer(struct mq_engine *engine);
 /* Returns when the log of a folder is committed up to `seq`. No lock may be held. */
 void mq_persist_wait(struct mq_engine *engine, uint64_t seq);
 

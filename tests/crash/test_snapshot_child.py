@@ -1,5 +1,6 @@
 """The child that writes a snapshot has, by fork, all that the daemon has open; nobody else may notice."""
 
+import contextlib
 import os
 import signal
 import time
@@ -56,3 +57,23 @@ def test_connections_close_at_once_while_a_snapshot_is_written(tmp_path: Path) -
                 os.kill(child, signal.SIGCONT)
     finally:
         daemon.stop()
+
+
+def test_a_stop_does_not_wait_for_a_snapshot(tmp_path: Path) -> None:
+    """One of many gigabytes takes minutes; the log alone has everything."""
+    arguments = ("--persist", str(tmp_path / "log"), "--fsync", "none", "--reactors", "1")
+    daemon = Daemon(*arguments)
+    with daemon.connect() as client:
+        child = _stopped_child(daemon, client)
+        pushed = client.counts("q")["pending"]
+    try:
+        daemon.stop()  # says so by itself if it takes too long
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(child, signal.SIGCONT)
+    again = Daemon(*arguments)
+    try:
+        with again.connect() as client:
+            assert client.counts("q")["pending"] == pushed
+    finally:
+        again.stop()
