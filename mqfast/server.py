@@ -116,6 +116,8 @@ def _reload(settings: Settings, engine: Engine, reactors: Reactors, http: "Http 
         try:
             found = _grants(settings)
             engine.set_grants(found)
+            if http is not None:
+                http.renew()
             done.append(f"{len(found)} tokens are valid now")
         except SettingsError as error:
             for line in error.lines:

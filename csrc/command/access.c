@@ -34,8 +34,13 @@ bool mq_session_give_token(struct mq_session *session, struct mq_engine *engine,
 
 bool mq_session_renew(struct mq_session *session, struct mq_engine *engine)
 {
-    if (session->right)
-        return mq_session_give_token(session, engine, session->right->token);
+    if (session->right) {
+        if (mq_session_give_token(session, engine, session->right->token))
+            return true;
+        mq_session_end(session); /* what it has asked for and is run again must not be done any more */
+        session->planes = 1u << MQ_PLANE_open;
+        return false;
+    }
     bool was_unknown = mq_session_is_unknown(session);
     mq_session_begin(session, engine);
     return was_unknown || !mq_session_is_unknown(session);

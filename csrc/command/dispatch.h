@@ -15,6 +15,7 @@ struct mq_call;
 /* What a session wants to be told. */
 struct mq_subscription {
     bool all;            /* every queue's */
+    mq_slice queue;
     uint64_t queue_hash;
     mq_slice queue_json; /* its name, quoted */
     uint32_t events;     /* bit n: enum mq_event n */

@@ -129,6 +129,7 @@ static enum mq_outcome subscribe(struct mq_call *call, bool on)
         return mq_refuse(call, MQ_E_NOT_SUPPORTED, "Not supported: events need a connection of their own");
     struct mq_subscription wanted = {
         .all = mq_slice_eq(name, MQ_SLICE("*")),
+        .queue = name,
         .queue_hash = mq_hash_bytes(name.p, name.n),
         .queue_json = mq_slice_of(json, mq_quote(name, json)),
         .events = events,

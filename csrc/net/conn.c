@@ -177,6 +177,7 @@ void mq_conn_end_with(struct mq_conn *conn, enum mq_error error, const char *why
     drop_ring(conn, &conn->in);
     conn->scanned = 0;
     conn->skipping = false;
+    mq_subscriber_free(conn); /* it may be long until what it has not read yet is sent: nothing is added to that */
     refuse_line(conn, error, mq_slice_of(why, strlen(why)));
     if (!conn->closed)
         reach_eof(conn);
@@ -239,7 +240,8 @@ static void conn_ready(struct mq_source *source, struct mq_reactor *reactor, uns
     (void)reactor;
     if (MQ_UNLIKELY(conn->closed))
         return;
-    if (MQ_UNLIKELY(events & EPOLLERR || (conn->eof && events & EPOLLHUP))) { /* nobody reads the answers either */
+    bool unread = conn->stuck && !conn->blocking; /* answers, too many of them */
+    if (MQ_UNLIKELY(events & EPOLLERR || (events & EPOLLHUP && (conn->eof || unread)))) { /* nobody reads them either */
         mq_conn_close(conn);
         return;
     }

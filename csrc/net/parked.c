@@ -326,6 +326,37 @@ void mq_parked_expire_all(struct mq_conn *conn) { give_up_all(conn, MQ_OK); }
 
 void mq_parked_refuse_all(struct mq_conn *conn, enum mq_error error) { give_up_all(conn, error); }
 
+/* Is what it waits for still opened by the token? What is run again is asked then. */
+static bool may_wait(const struct mq_parked *parked)
+{
+    const struct mq_waiter *waiter = &parked->waiter;
+    const struct mq_right *right = parked->conn->session.right;
+    if (!right || parked->question)
+        return true;
+    struct mq_shard *shard = mq_engine_shard(parked->conn->reactor->engine, waiter->hash);
+    mq_mutex_lock(&shard->mutex);
+    bool may = true; /* if its answer is on its way */
+    if (waiter->parked) {
+        const struct mq_queue *queue = waiter->queue;
+        if (parked->for_ending)
+            queue = mq_slot_job(mq_shard_slot(shard, waiter->hash), waiter->hash)->queue;
+        may = right->planes >> (parked->for_ending ? MQ_PLANE_job : MQ_PLANE_work) & 1 && mq_right_covers(right, mq_queue_name(queue));
+    }
+    mq_mutex_unlock(&shard->mutex);
+    return may;
+}
+
+void mq_parked_renew(struct mq_conn *conn)
+{
+    struct mq_list *node = conn->parked.next;
+    while (!conn->closed && node != &conn->parked) {
+        struct mq_parked *parked = mq_list_entry(node, struct mq_parked, node);
+        node = node->next;
+        if (!may_wait(parked))
+            give_up(parked, MQ_E_FORBIDDEN);
+    }
+}
+
 void mq_parked_drop_all(struct mq_conn *conn)
 {
     struct mq_list *node = conn->parked.next;

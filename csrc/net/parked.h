@@ -36,6 +36,8 @@ void mq_parked_session_init(struct mq_session *session);
 /* The wait is over: answered with nothing, unless a job is on its way. */
 void mq_parked_expire(struct mq_parked *parked);
 void mq_parked_expire_all(struct mq_conn *conn);
+/* The session's token opens something else now: what it does not open is refused. */
+void mq_parked_renew(struct mq_conn *conn);
 void mq_parked_refuse_all(struct mq_conn *conn, enum mq_error error);
 /* The connection is gone: no answer. */
 void mq_parked_drop_all(struct mq_conn *conn);

@@ -143,8 +143,14 @@ static void renew_sessions(struct mq_reactor *reactor, uint64_t number)
     while (node != &reactor->conns) {
         struct mq_conn *conn = mq_list_entry(node, struct mq_conn, node);
         node = node->next;
-        if (!conn->inside && !conn->closed && !mq_session_renew(&conn->session, reactor->engine))
+        if (conn->inside || conn->closed)
+            continue;
+        if (mq_session_renew(&conn->session, reactor->engine)) {
+            mq_subscriber_renew(conn);
+            mq_parked_renew(conn);
+        } else {
             mq_conn_end_with(conn, MQ_E_AUTH_REQUIRED, "Authentication required: the token is not valid any more");
+        }
     }
 }
 
@@ -211,8 +217,7 @@ static int turn(struct mq_reactor *reactor, struct epoll_event *events)
     mq_mailbox_awake(&reactor->mailbox);
     if (error && error != EINTR)
         return -error;
-    if (!reactor->in_log)
-        mq_log_enter(reactor->engine->log);
+    mq_log_enter(reactor->engine->log);
     reactor->in_log = true;
     reactor->now_ms = mq_engine_now(reactor->engine);
     for (int i = 0; i < n; i++) {
@@ -232,10 +237,9 @@ static int turn(struct mq_reactor *reactor, struct epoll_event *events)
     free_finished(reactor);
     if (MQ_UNLIKELY(reactor->pause_accept) && reactor->now_ms >= reactor->accept_at_ms)
         resume_accepting(reactor);
-    if (mq_list_empty(&reactor->dirty)) { /* else there is more to do at once */
-        mq_log_leave(reactor->engine->log, reactor->uncommitted.next == reactor->uncommitted.prev); /* one, or none */
-        reactor->in_log = false;
-    }
+    bool alone = mq_list_empty(&reactor->dirty) && reactor->uncommitted.next == reactor->uncommitted.prev; /* one, or none */
+    mq_log_leave(reactor->engine->log, alone); /* in every turn: there may always be more to do, and others wait for the log */
+    reactor->in_log = false;
     return 0;
 }
 

@@ -36,6 +36,7 @@ struct mq_reactor {
     struct mq_request request;   /* reused for every line */
     struct mq_list subscribers;  /* struct mq_subscriber */
     unsigned subscriber_n;
+    uint32_t wanted_by[MQ_EVENTS]; /* subscriptions to each event */
     struct mq_feed feed;         /* where their events come in */
     struct mq_ring events;       /* taken from it, being told */
     struct mq_event_reader told; /* how far */

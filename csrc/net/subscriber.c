@@ -75,7 +75,7 @@ static void lose(struct mq_subscriber *subscriber, const struct mq_loss *loss)
         bool wanted = false;
         for (uint32_t i = 0; loss->n[event] && i < subscriber->n && !wanted; i++) {
             const struct mq_subscription *s = &subscriber->wanted[i];
-            wanted = s->events >> event & 1 && (s->all || s->queue_hash == loss->queue_hash);
+            wanted = s->events >> event & 1 && (s->all || loss->others || s->queue_hash == loss->queue_hash);
         }
         if (wanted)
             drop(subscriber, loss->n[event]);
@@ -119,14 +119,16 @@ void mq_subscribers_tell(struct mq_reactor *reactor)
 
 /* --- subscriptions --- */
 
-static void want(struct mq_reactor *reactor)
+/* A subscription is for these events now, and was for those before. Counted: a walk over all subscriptions for each would take ever
+ * longer the more there are. */
+static void set_events(struct mq_reactor *reactor, struct mq_subscription *row, uint32_t events)
 {
     uint32_t all = 0;
-    for (struct mq_list *node = reactor->subscribers.next; node != &reactor->subscribers; node = node->next) {
-        const struct mq_subscriber *subscriber = mq_list_entry(node, struct mq_subscriber, node);
-        for (uint32_t i = 0; i < subscriber->n; i++)
-            all |= subscriber->wanted[i].events;
+    for (unsigned event = 0; event < MQ_EVENTS; event++) {
+        reactor->wanted_by[event] += (events >> event & 1) - (row->events >> event & 1);
+        all |= (uint32_t)(reactor->wanted_by[event] > 0) << event;
     }
+    row->events = events;
     if (all != reactor->feed.wanted)
         mq_feed_want(&reactor->engine->hub, &reactor->feed, all);
 }
@@ -152,18 +154,23 @@ static int add(struct mq_subscriber *subscriber, const struct mq_subscription *w
         subscriber->wanted = rows;
         subscriber->cap = cap;
     }
-    char *name = mq_alloc(wanted->queue_json.n);
-    if (!name)
+    char *names = mq_alloc(wanted->queue_json.n + wanted->queue.n);
+    if (!names)
         return MQ_E_OUT_OF_MEMORY;
-    memcpy(name, wanted->queue_json.p, wanted->queue_json.n);
-    subscriber->wanted[subscriber->n] = *wanted;
-    subscriber->wanted[subscriber->n++].queue_json.p = name;
+    memcpy(names, wanted->queue_json.p, wanted->queue_json.n);
+    memcpy(names + wanted->queue_json.n, wanted->queue.p, wanted->queue.n);
+    struct mq_subscription *row = &subscriber->wanted[subscriber->n++];
+    *row = *wanted;
+    row->queue_json.p = names;
+    row->queue.p = names + wanted->queue_json.n;
+    row->events = 0;
+    set_events(subscriber->conn->reactor, row, wanted->events);
     return MQ_OK;
 }
 
 static void take_out(struct mq_subscriber *subscriber, struct mq_subscription *row, uint32_t events)
 {
-    row->events &= ~events;
+    set_events(subscriber->conn->reactor, row, row->events & ~events);
     if (row->events)
         return;
     mq_free((char *)row->queue_json.p);
@@ -206,14 +213,24 @@ static int session_subscribe(struct mq_session *session, const struct mq_subscri
     if (!on && row)
         take_out(subscriber, row, wanted->events);
     else if (on && row)
-        row->events = wanted->events;
+        set_events(conn->reactor, row, wanted->events);
     else if (on)
         status = add(subscriber, wanted);
-    want(conn->reactor);
     return status;
 }
 
 void mq_subscriber_session_init(struct mq_session *session) { session->subscribe = session_subscribe; }
+
+void mq_subscriber_renew(struct mq_conn *conn)
+{
+    struct mq_subscriber *subscriber = conn->subscriber;
+    const struct mq_right *right = conn->session.right;
+    if (!subscriber || !right)
+        return;
+    for (uint32_t i = subscriber->n; i--;)
+        if (!(right->planes >> MQ_PLANE_job & 1) || !mq_right_covers(right, subscriber->wanted[i].queue))
+            take_out(subscriber, &subscriber->wanted[i], MQ_EVENTS_ALL);
+}
 
 void mq_subscriber_free(struct mq_conn *conn)
 {
@@ -225,7 +242,6 @@ void mq_subscriber_free(struct mq_conn *conn)
     mq_list_remove(&subscriber->node);
     conn->reactor->subscriber_n--;
     atomic_fetch_sub(&conn->reactor->net->subscriber_n, 1);
-    want(conn->reactor);
     mq_free(subscriber->wanted);
     mq_free(subscriber);
     conn->subscriber = NULL;

@@ -13,7 +13,7 @@
 struct mq_subscriber {
     struct mq_list node; /* in reactor->subscribers */
     struct mq_conn *conn;
-    struct mq_subscription *wanted; /* n of them; each owns its queue_json */
+    struct mq_subscription *wanted; /* n of them; each owns its names, in one block at queue_json */
     uint32_t n, cap;
     uint64_t seq;           /* of the last event, told or not */
     uint64_t dropped;       /* events not told, of which the first has the number */
@@ -22,7 +22,9 @@ struct mq_subscriber {
 
 /* Gives the session its function. */
 void mq_subscriber_session_init(struct mq_session *session);
-/* The connection is gone. */
+/* The session's token opens something else now: what it does not open is not told any more. */
+void mq_subscriber_renew(struct mq_conn *conn);
+/* No more events. */
 void mq_subscriber_free(struct mq_conn *conn);
 /* Tells of missing events, if there are any and there is room; true if something was written. */
 bool mq_subscriber_catch_up(struct mq_conn *conn);

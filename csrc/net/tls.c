@@ -20,6 +20,13 @@ static void *give_up(SSL_CTX *context, const char *what, const char *file, char 
     return NULL;
 }
 
+/* In place of OpenSSL's own, which asks at the terminal and waits. */
+static int no_phrase(char *phrase, int room, int writing, void *context)
+{
+    (void)phrase, (void)room, (void)writing, (void)context;
+    return -1;
+}
+
 struct mq_tls_context *mq_tls_context_make(const char *certificate, const char *key, char *why, size_t why_n)
 {
     SSL_CTX *context = SSL_CTX_new(TLS_server_method());
@@ -32,6 +39,7 @@ struct mq_tls_context *mq_tls_context_make(const char *certificate, const char *
                                      SSL_OP_IGNORE_UNEXPECTED_EOF); /* a line that was cut off is not executed: its end says nothing else */
     /* a write may be tried again from another place of the ring, and may have written a part */
     SSL_CTX_set_mode(context, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER | SSL_MODE_RELEASE_BUFFERS);
+    SSL_CTX_set_default_passwd_cb(context, no_phrase);
     SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_OFF); /* tickets do it, without memory here */
     if (SSL_CTX_use_certificate_chain_file(context, certificate) != 1)
         return give_up(context, "the certificate", certificate, why, why_n);
@@ -91,13 +99,16 @@ ssize_t mq_tls_recv(struct mq_tls *tls, void *buffer, size_t n)
 {
     SSL *ssl = ssl_of(tls);
     size_t all = 0;
+    SSL_set_app_data(ssl, NULL);
     while (all < n) { /* a record at a time */
         size_t left = n - all;
         errno = 0;
         int got = SSL_read(ssl, (char *)buffer + all, left > INT32_MAX ? INT32_MAX : (int)left);
         if (got <= 0) {
             ssize_t end = outcome(ssl, got);
-            return all ? (ssize_t)all : end; /* what ended it comes again in the next call */
+            if (all && (end == 0 || errno != EAGAIN)) /* comes again in the next call, and the socket need not say that it should be made */
+                SSL_set_app_data(ssl, ssl);
+            return all ? (ssize_t)all : end;
         }
         all += (size_t)got;
     }
@@ -119,7 +130,7 @@ ssize_t mq_tls_send(struct mq_tls *tls, const void *buffer, size_t n)
     return done ? done : -1;
 }
 
-bool mq_tls_has_more(const struct mq_tls *tls) { return SSL_pending(ssl_of(tls)) > 0; }
+bool mq_tls_has_more(const struct mq_tls *tls) { return SSL_pending(ssl_of(tls)) > 0 || SSL_get_app_data(ssl_of(tls)); }
 
 bool mq_tls_wants_to_send(const struct mq_tls *tls) { return SSL_want_write(ssl_of(tls)); }
 

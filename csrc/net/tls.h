@@ -1,8 +1,8 @@
 /* TLS for a connection's bytes, by OpenSSL: the only file that knows it.
  *
  * Reading and writing look like recv and send on a non-blocking socket: -1 and EAGAIN while the other side must act first. The
- * handshake happens by itself in the first reads. What was read off the socket may lie decrypted inside: mq_tls_has_more, since epoll
- * does not tell of it.
+ * handshake happens by itself in the first reads. What was read off the socket may lie decrypted inside, and so may the end of all:
+ * mq_tls_has_more, since epoll does not tell of it.
  */
 #ifndef MQ_TLS_H
 #define MQ_TLS_H

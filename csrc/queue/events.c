@@ -52,7 +52,11 @@ static void lose_locked(struct mq_feed *feed, uint64_t queue_hash, enum mq_event
         losses->rows[losses->n] = (struct mq_loss){.queue_hash = queue_hash};
         i = ++losses->n;
     }
-    losses->rows[(i ? i : losses->n) - 1].n[event]++;
+    if (!i) {
+        i = losses->n;
+        losses->rows[i - 1].others = true;
+    }
+    losses->rows[i - 1].n[event]++;
     atomic_store_explicit(&feed->filled, true, memory_order_relaxed);
 }
 

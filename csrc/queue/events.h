@@ -40,8 +40,9 @@ int mq_event_find(mq_slice name);
 struct mq_loss {
     uint64_t queue_hash;
     uint64_t n[MQ_EVENTS];
+    bool others; /* of queues without a row of their own, too */
 };
-#define MQ_LOSSES 1024u /* queues told apart; beyond, events are counted with the last */
+#define MQ_LOSSES 1024u /* rows: the last is for all queues beyond, too. Who hears of any queue counts that: perhaps too many, never none */
 
 struct mq_losses {
     struct mq_loss *rows; /* NULL before the first */

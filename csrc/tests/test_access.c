@@ -172,6 +172,86 @@ TEST(a_token_that_is_taken_away_ends_its_connections_and_what_they_hold_goes_bac
     stepped_end(&s);
 }
 
+/* In a later millisecond: a reactor tells events at most once in each. */
+static void push_later(int fd)
+{
+    mq_engine_set_time(s.engine, mq_engine_now(s.engine) + 1);
+    CHECK_TEXT(try(fd, PUSH("q")), "ok");
+}
+
+/* It does not read: its end waits until it does, but it must hear of nothing that happens after its token has gone. */
+TEST(a_subscriber_whose_token_is_taken_away_hears_no_more_events)
+{
+    static const struct mq_grant admin = {.token = "admin", .roles = MQ_ROLE_ADMIN};
+    setup();
+    int kept = enter("admin"), gone = enter("worker");
+    CHECK_TEXT(try(gone, "{\"cmd\":\"SUBSCRIBE\",\"queue\":\"q\",\"events\":[]}"), "ok");
+    struct mq_conn *conn = last_conn(&s);
+    for (int i = 0; i < 10000 && !conn->socket_full; i++)
+        push_later(kept);
+    CHECK(conn->socket_full);
+    CHECK_INT(mq_engine_set_grants(s.engine, &admin, 1), 0);
+    step_all(&s);
+    size_t unsent = mq_ring_used(conn->out);
+    for (int i = 0; i < 100; i++)
+        push_later(kept);
+    CHECK_INT(mq_ring_used(conn->out), unsent);
+    close(gone);
+    leave(kept);
+    stepped_end(&s);
+}
+
+TEST(what_waits_is_not_given_what_its_token_does_not_open_any_more)
+{
+    static const char *const mail[] = {"mail"};
+    static const struct mq_grant less[] = {{.token = "admin", .roles = MQ_ROLE_ADMIN},
+                                           {.token = "billing", .roles = MQ_ROLE_WORKER, .queues = mail, .queue_n = 1}};
+    setup();
+    int admin = enter("admin"), fd = enter("billing");
+    CHECK_TEXT(try(fd, "{\"cmd\":\"SUBSCRIBE\",\"queue\":\"billing:eu\",\"events\":[]}"), "ok");
+    CHECK_TEXT(try(fd, "{\"cmd\":\"SUBSCRIBE\",\"queue\":\"mail\",\"events\":[]}"), "ok");
+    put_line(fd, "{\"cmd\":\"PULL\",\"queue\":\"billing:eu\",\"reqId\":\"r\"}");
+    step_all(&s);
+    CHECK_INT(mq_engine_set_grants(s.engine, less, 2), 0);
+    step_all(&s);
+    take_text(fd); /* whatever the pull is told */
+    mq_engine_set_time(s.engine, mq_engine_now(s.engine) + 1);
+    CHECK_TEXT(try(admin, PUSH("billing:eu")), "ok");
+    CHECK_TEXT(take_text(fd), "");
+    mq_engine_set_time(s.engine, mq_engine_now(s.engine) + 1);
+    CHECK_TEXT(try(admin, PUSH("mail")), "ok");
+    CHECK(strstr(take_text(fd), "pushed")); /* what it may still hear */
+    leave(admin);
+    leave(fd);
+    stepped_end(&s);
+}
+
+TEST(a_command_that_is_run_again_is_asked_for_its_token_again)
+{
+    static const struct mq_grant other = {.token = "other", .roles = MQ_ROLE_ADMIN};
+    struct mq_config config = engine_config();
+    char *control;
+    size_t n;
+    config.grants = grants;
+    config.grant_n = GRANTS;
+    config.cron = true;
+    stepped_start(&s, &config, NULL);
+    int fd = enter("admin");
+    put_line(fd, "{\"cmd\":\"CRON\",\"name\":\"c\",\"queue\":\"q\",\"data\":1,\"schedule\":\"*/1\"}");
+    step_all(&s);
+    CHECK_INT(mq_engine_take_control(s.engine, &control, &n), 0);
+    unsigned long long token = strtoull(strstr(control, "\"token\":") + 8, NULL, 10);
+    mq_reply_free(control);
+    CHECK_INT(mq_engine_set_grants(s.engine, &other, 1), 0);
+    step_all(&s);
+    struct mq_verdict verdict = {.next_run_ms = mq_engine_now(s.engine) + 1000};
+    CHECK_INT(mq_engine_answer(s.engine, token, &verdict), 1);
+    step_all(&s);
+    CHECK_TEXT(run(s.engine, "{\"cmd\":\"CRONLIST\"}"), "{\"ok\":true,\"crons\":[]}");
+    leave(fd);
+    stepped_end(&s);
+}
+
 TEST(a_token_opens_what_it_opens_now)
 {
     static const struct mq_grant less = {.token = "admin", .roles = MQ_ROLE_READER};

@@ -276,3 +276,72 @@ TEST(job_on_its_way_to_a_closed_connection_comes_back_undelivered)
     close(fd);
     stepped_end(&s);
 }
+
+/* --- events --- */
+
+TEST(the_hub_is_asked_for_what_subscriptions_want_and_no_more)
+{
+    stepped_start(&s, NULL, NULL);
+    _Atomic uint32_t *wanted = &s.engine->hub.wanted;
+    int a = stepped_connect(&s), b = stepped_connect(&s);
+    ask(&s, a, "{\"cmd\":\"SUBSCRIBE\",\"queue\":\"q\",\"events\":[\"pushed\",\"failed\"]}");
+    ask(&s, b, "{\"cmd\":\"SUBSCRIBE\",\"queue\":\"r\",\"events\":[\"failed\"]}");
+    CHECK_INT(*wanted, 1u << MQ_EVENT_PUSHED | 1u << MQ_EVENT_FAILED);
+    ask(&s, a, "{\"cmd\":\"SUBSCRIBE\",\"queue\":\"q\",\"events\":[\"active\",\"failed\"]}"); /* in place of the one before */
+    CHECK_INT(*wanted, 1u << MQ_EVENT_ACTIVE | 1u << MQ_EVENT_FAILED);
+    ask(&s, a, "{\"cmd\":\"UNSUBSCRIBE\",\"queue\":\"q\",\"events\":[\"active\",\"pushed\"]}");
+    CHECK_INT(*wanted, 1u << MQ_EVENT_FAILED);
+    close(a);
+    step_all(&s);
+    CHECK_INT(*wanted, 1u << MQ_EVENT_FAILED);
+    ask(&s, b, "{\"cmd\":\"UNSUBSCRIBE\",\"queue\":\"r\"}");
+    CHECK_INT(*wanted, 0);
+    close(b);
+    stepped_end(&s);
+}
+
+/* More queues than losses are told apart by: a subscriber to one of the others must learn all the same that it missed something. */
+TEST(no_loss_is_kept_from_a_subscriber_however_many_queues_there_are)
+{
+    char line[512], name[256];
+    stepped_start(&s, NULL, NULL);
+    int fd = stepped_connect(&s);
+    ask(&s, fd, "{\"cmd\":\"SUBSCRIBE\",\"queue\":\"last\",\"events\":[\"pushed\"]}");
+    memset(name, 'n', 240);
+    struct mq_feed *feed = &s.net->reactors[0].feed;
+    for (unsigned i = 0; feed->losses.n < MQ_LOSSES; i++) { /* no turn is taken meanwhile */
+        CHECK(i < 40000);
+        sprintf(name + 240, "%u", i);
+        int n = snprintf(line, sizeof line, "{\"cmd\":\"PUSH\",\"queue\":\"%s\",\"data\":1}", name);
+        run_bytes(s.engine, line, (size_t)n);
+    }
+    run_ok(s.engine, "{\"cmd\":\"PUSH\",\"queue\":\"last\",\"data\":1}");
+    while (mq_subscribers_behind(&s.net->reactors[0])) { /* so many take several turns */
+        mq_engine_set_time(s.engine, mq_engine_now(s.engine) + 1);
+        step(&s);
+    }
+    CHECK(strstr(take_text(fd), "\"dropped\""));
+    close(fd);
+    stepped_end(&s);
+}
+
+/* The log does not commit, as on a full disk, and more is answered than may be unsent: that the peer has gone is no work. */
+TEST(a_peer_that_has_gone_while_the_log_stands_still_keeps_nobody_busy)
+{
+    struct mq_config config = engine_config();
+    config.max_output = 1024;
+    struct mq_log *log = mq_log_mem_open(true);
+    stepped_start(&s, &config, log);
+    int fd = stepped_connect(&s);
+    for (int i = 0; i < 1000 && !last_conn(&s)->stuck; i++) {
+        put_line(fd, "{\"cmd\":\"PUSH\",\"queue\":\"q\",\"data\":1}");
+        step_all(&s);
+    }
+    CHECK(last_conn(&s)->stuck);
+    close(fd);
+    step_all(&s);
+    mq_log_mem_commit(log, UINT64_MAX);
+    step_all(&s);
+    CHECK_INT(mq_net_connections(s.net), 0);
+    stepped_end(&s);
+}

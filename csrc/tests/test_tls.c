@@ -199,6 +199,57 @@ TEST(the_answer_to_the_last_line_is_sent_before_the_end)
     done();
 }
 
+/* Its socket stays open: a client that waits for our close_notify before it closes, as many libraries do. */
+TEST(a_last_line_and_the_end_may_come_in_one_read)
+{
+    setup(NULL);
+    SSL *ssl = enter();
+    CHECK(SSL_write(ssl, "{\"cmd\":\"PING\"}\n", 15) == 15);
+    CHECK_INT(SSL_shutdown(ssl), 0);
+    CHECK_TEXT(hear(ssl), "{\"ok\":true,\"pong\":true}\n");
+    CHECK(!hear(ssl));
+    CHECK_INT(mq_net_connections(s.net), 0);
+    leave(ssl);
+    done();
+}
+
+TEST(what_is_held_goes_back_when_the_end_comes_in_one_read_with_a_pull)
+{
+    setup(NULL);
+    SSL *ssl = enter(), *other = enter();
+    CHECK(answer_has(ask_tls(other, "{\"cmd\":\"PUSH\",\"queue\":\"q\",\"data\":1}"), "id"));
+    CHECK(SSL_write(ssl, "{\"cmd\":\"PULL\",\"queue\":\"q\"}\n", 27) == 27);
+    CHECK_INT(SSL_shutdown(ssl), 0);
+    step_all(&s);
+    CHECK_INT(engine_queue(s.engine, "q")->ready.n, 1);
+    leave(ssl);
+    leave(other);
+    done();
+}
+
+/* A long upload has more to read in each turn: the log must be left between turns all the same, or nothing is committed. */
+TEST(an_upload_that_never_ends_does_not_keep_the_reactor_in_the_log)
+{
+    static char part[100000];
+    setup(NULL);
+    SSL *ssl = enter();
+    struct mq_reactor *reactor = &s.net->reactors[0];
+    int big = 4 << 20, unfinished = 0;
+    setsockopt(SSL_get_fd(ssl), SOL_SOCKET, SO_SNDBUF, &big, sizeof big);
+    memset(part, ' ', sizeof part);
+    for (int i = 0; i < 200; i++) {
+        while (SSL_write(ssl, part, 9000) > 0)
+            ;
+        ERR_clear_error();
+        step(&s);
+        unfinished += !mq_list_empty(&reactor->dirty);
+        CHECK(!reactor->in_log);
+    }
+    CHECK(unfinished > 0);
+    leave(ssl);
+    done();
+}
+
 TEST(what_is_no_tls_ends_and_hurts_nobody)
 {
     static const char *const junk[] = {"{\"cmd\":\"PING\"}\n", "GET / HTTP/1.1\r\n\r\n", "\x16\x03\x01\xff\xff", "\x80\x2e\x01\x03\x01"};
@@ -312,5 +363,28 @@ TEST(another_certificate_is_for_new_connections_and_a_bad_one_for_none)
     leave(old);
     leave(same);
     leave(fresh);
+    done();
+}
+
+/* Nobody is there to be asked for a phrase: the thread that renews a certificate would wait for ever. */
+TEST(a_key_with_a_phrase_is_refused_and_nobody_is_asked_for_it)
+{
+    char why[256];
+    int typed[2];
+    setup(NULL);
+    FILE *file = fopen(files[1][1], "r");
+    EVP_PKEY *key = PEM_read_PrivateKey(file, NULL, NULL, NULL);
+    CHECK(key && fclose(file) == 0);
+    file = fopen(files[1][1], "w");
+    CHECK(file && PEM_write_PrivateKey(file, key, EVP_aes_128_cbc(), (const unsigned char *)"secret", 6, NULL, NULL) == 1 && fclose(file) == 0);
+    EVP_PKEY_free(key);
+    setsid(); /* without a terminal OpenSSL would ask the standard input, where the right answer waits */
+    CHECK_INT(pipe(typed), 0);
+    CHECK_INT(write(typed[1], "secret\n", 7), 7);
+    CHECK_INT(dup2(typed[0], STDIN_FILENO), STDIN_FILENO);
+    CHECK_INT(mq_net_use_tls(s.net, files[1][0], files[1][1], why, sizeof why), -EINVAL);
+    CHECK(strstr(why, files[1][1]));
+    close(typed[0]);
+    close(typed[1]);
     done();
 }

@@ -32,13 +32,14 @@ class Events:
         query = query_of(request.env["QUERY_STRING"])
         events = [name for name in query.get("events", "").split(",") if name]
         line = json.dumps({"cmd": "SUBSCRIBE", "queue": query.get("queue", "*"), "events": events}).encode()
+        era = self._links.era
         asked = self._execute(line, request.context.token)  # it has no events to give, but says who may not have them
         if code_of(asked) != "not_supported":
             refuse(response, asked, code_of(asked))
             return
         with ExitStack() as stack:
             stack.enter_context(self._slots.taken())
-            link = stack.enter_context(self._links.link())
+            link = stack.enter_context(self._links.link(era, socket.SHUT_RDWR))
             answer, _, rest = _ask(link, line).partition(b"\n")
             if not answer.startswith(OK):
                 refuse(response, answer, code_of(answer))

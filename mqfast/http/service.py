@@ -70,7 +70,11 @@ class Http:
         """Show new connections the certificate as its files have it now. Raises OSError."""
         if self._tls is not None:
             assert self._settings.tls_cert and self._settings.tls_key
-            self._tls.load_cert_chain(self._settings.tls_cert, self._settings.tls_key)
+            self._tls.load_cert_chain(self._settings.tls_cert, self._settings.tls_key, password=b"")
+
+    def renew(self) -> None:
+        """Other tokens count now: what was begun with one and still lasts ends, and may be asked for again."""
+        self._links.renew()
 
     def start(self) -> None:
         self._server.start()

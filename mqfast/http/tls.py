@@ -18,7 +18,7 @@ def make_context(certificate: str, key: str) -> ssl.SSLContext:
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.options |= ssl.OP_NO_RENEGOTIATION | ssl.OP_NO_COMPRESSION
     context.set_alpn_protocols(["http/1.1"])
-    context.load_cert_chain(certificate, key)
+    context.load_cert_chain(certificate, key, password=b"")  # nobody is there to be asked for one
     return context
 
 

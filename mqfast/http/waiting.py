@@ -112,18 +112,22 @@ class Link:
 class Links:
     """The links in use. stop() ends all of them and makes the pulls among them answer that the server shuts down.
 
-    connect: gives the descriptor of a new connection to the reactors; raises OSError.
+    A link asks without a token, for somebody whose token was looked at before; so renew() ends all of them when other
+    tokens count. connect: gives the descriptor of a new connection to the reactors; raises OSError.
     """
 
     def __init__(self, connect: Callable[[], int]) -> None:
         self._connect = connect
-        self._open: set[Link] = set()
+        self._open: dict[Link, int] = {}  # with how it is ended
         self._lock = threading.Lock()
         self.stopping = False
+        self.era = 0
+        """Grows when other tokens count: to be read before a token is looked at."""
 
     @contextmanager
-    def link(self) -> Iterator[Link]:
-        """A link for as long as the block lasts. Raises Refusal."""
+    def link(self, era: int, how: int = socket.SHUT_WR) -> Iterator[Link]:
+        """A link for as long as the block lasts, for a token that was looked at in this era. how: it is ended if other
+        tokens count. Raises Refusal."""
         try:
             link = Link(self._connect())
         except OSError as error:
@@ -133,12 +137,23 @@ class Links:
             with self._lock:
                 if self.stopping:
                     raise Refusal("shutting_down")
-                self._open.add(link)
+                if self.era != era:
+                    raise Refusal("unavailable", "Unavailable: the tokens are being read again")
+                self._open[link] = how
             yield link
         finally:
             with self._lock:
-                self._open.discard(link)
+                self._open.pop(link, None)
             link.close()
+
+    def renew(self) -> None:
+        """Other tokens count now. Pulls that wait are answered as if their time were over, streams end: whoever may
+        asks again."""
+        with self._lock:
+            self.era += 1
+            links = list(self._open.items())
+        for link, how in links:
+            link.end(how)
 
     def stop(self) -> None:
         with self._lock:
@@ -162,16 +177,17 @@ class Pulls:
 
     def pull(self, line: bytes, token: bytes | None, wait: bool, channel: Channel) -> bytes:
         """The answer to the PULLB in line. channel: of the client. Raises Refusal if no more may wait."""
+        era = self._links.era
         answer = self._execute(line, token)  # which refuses who may not; what waits then need not be asked again
         if wait and answer == _NO_JOBS:
-            answer = self._wait(line, channel)
+            answer = self._wait(line, channel, era)
         if answer.startswith(OK) and answer != _NO_JOBS and not channel.hold(lambda: self._give_back(answer)):
             self._give_back(answer)
             return _NO_JOBS  # which nobody reads
         return answer
 
-    def _wait(self, line: bytes, channel: Channel) -> bytes:
-        with self._slots.taken(), self._links.link() as link:
+    def _wait(self, line: bytes, channel: Channel, era: int) -> bytes:
+        with self._slots.taken(), self._links.link(era) as link:
             if not channel.watch(link.end):
                 return _NO_JOBS
             try:

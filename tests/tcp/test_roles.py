@@ -149,3 +149,25 @@ def test_a_file_with_a_fault_changes_nothing(served: Served, text: str) -> None:
     with served.daemon.connect() as stranger:
         check_refusal(stranger.call("STATS"), "auth_required")
     assert "s3cret" not in served.daemon.stderr_text()
+
+
+def test_what_waits_over_http_ends_with_its_token(served: Served) -> None:
+    """An event stream and a pull, begun with a token that SIGHUP then takes away."""
+    assert served.daemon.http is not None
+    connections = [http.client.HTTPConnection(*served.daemon.http, timeout=15) for _ in range(2)]
+    stream, pull = connections
+    headers = {"Authorization": "Bearer worker"}
+    with served.enter("root") as root:
+        stream.request("GET", "/events", headers=headers)
+        events = stream.getresponse()
+        assert events.status == 200
+        pull.request("GET", "/queues/q/jobs?timeout=60000", headers=headers)
+        eventually(lambda: [row["waits"] for row in root.ok("CLIENTS")["connections"]], lambda waits: 1 in waits)
+        served.write(TOKENS.replace('"worker"\nroles', '"new-worker"\nroles'))
+        served.reload("SIGHUP: 4 tokens are valid now")
+        assert json.loads(pull.getresponse().read())["data"] == []
+        root.push("q", "secret")
+        assert b"pushed" not in events.read(), "and it has ended"
+        assert root.counts("q")["pending"] == 1
+    for connection in connections:
+        connection.close()
