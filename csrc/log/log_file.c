@@ -22,6 +22,7 @@
 #define SYNC_MS 1000 /* EVERYSEC */
 #define ZERO_BYTES (256u << 10) /* written ahead of small groups: a sync that changes no size and no extent is done sooner */
 #define QUICK_US 1000 /* a sync that another thread than the writing one may wait for */
+#define BEHIND_SEGMENTS 4u /* so much may wait to be written before the disk counts as full */
 #define QUICK_BYTES (32u << 10) /* to be written; above, writing beside further work is better than between it */
 
 int mq_log_file_why(struct mq_log_file *file, int status, const char *format, ...)
@@ -78,6 +79,9 @@ static int64_t file_append(struct mq_log *log, unsigned shard, const struct mq_f
     atomic_store_explicit(&file->frames, file->frames + 1, memory_order_relaxed);
     atomic_store_explicit(&file->bytes, file->bytes + MQ_FRAME_HEAD + body.n, memory_order_relaxed);
     atomic_store(&file->appended, true);
+    /* Where answers do not wait for the disk, nothing else would slow those who push. The next group's `allocate` lifts it. */
+    if (MQ_UNLIKELY(file->runs && mq_ring_used(&file->pending) / BEHIND_SEGMENTS > file->config.segment_bytes))
+        atomic_store(&file->log.full, true);
     mq_mutex_unlock(&file->mutex);
     if (!atomic_load(&file->busy)) /* `appended` was set before this look; who leaves looks the other way round */
         mq_hook_due(&file->hook, 0);
@@ -126,9 +130,11 @@ static void zero_ahead(struct mq_log_file *file, uint64_t n)
     uint64_t end = file->segment_n + n;
     if (file->config.fsync != MQ_FSYNC_ALWAYS || n > QUICK_BYTES || end <= file->zeroed || end + ZERO_BYTES > file->allocated)
         return;
-    for (file->zeroed = end; file->zeroed < end + ZERO_BYTES; file->zeroed += sizeof zeros)
-        if (pwrite(file->segment_fd, zeros, sizeof zeros, (off_t)file->zeroed) != (ssize_t)sizeof zeros)
-            return;
+    ssize_t written = sizeof zeros;
+    for (file->zeroed = end; file->zeroed < end + ZERO_BYTES && written == sizeof zeros;) {
+        written = pwrite(file->segment_fd, zeros, sizeof zeros, (off_t)file->zeroed);
+        file->zeroed += written > 0 ? (uint64_t)written : 0; /* a part too must be cut off in the end */
+    }
 }
 
 /* Without the zeros, for a file that nothing will be appended to. 0 or -errno. */
@@ -315,11 +321,9 @@ static void file_leave(struct mq_log *log, bool alone)
     if (file->config.fsync != MQ_FSYNC_ALWAYS)
         return;
     atomic_fetch_sub(&file->busy, 1);
-    while (atomic_load(&file->appended))
-        if (!alone || !write_beside(file)) {
-            mq_hook_due(&file->hook, 0);
-            return;
-        }
+    /* once: what others append meanwhile is theirs to see to, when they leave or at once */
+    if (atomic_load(&file->appended) && (!alone || !write_beside(file)))
+        mq_hook_due(&file->hook, 0);
 }
 
 /* --- the writing thread --- */
@@ -349,7 +353,7 @@ static void rest(struct mq_log_file *file)
 static int write_pending(struct mq_log_file *file)
 {
     mq_mutex_lock(&file->mutex);
-    bool any = mq_ring_used(&file->pending) > 0;
+    bool any = !file->failed && mq_ring_used(&file->pending) > 0;
     uint64_t last = any ? take_pending(file) : 0;
     mq_mutex_unlock(&file->mutex);
     int status = file->failed;
@@ -368,8 +372,10 @@ static int step(struct mq_log_file *file, bool *over)
     int synced = status >= 0 && due ? sync_segment(file) : 0;
     if (synced == 0 && *over)
         synced = cut_zeros(file);
-    mq_mutex_unlock(&file->turn);
     status = synced < 0 ? synced : status;
+    if (status < 0)
+        file->failed = status; /* whoever writes beside must not: its sync would tell nothing of what is lost here */
+    mq_mutex_unlock(&file->turn);
     if (status < 0 || *over)
         return status;
     if (status == 0)
@@ -385,6 +391,9 @@ int mq_log_file_run(struct mq_log *log)
     bool over = false;
     int status = 0;
     MQ_ASSERT(file->replayed);
+    mq_mutex_lock(&file->mutex);
+    file->runs = true;
+    mq_mutex_unlock(&file->mutex);
     while (!over && status == 0)
         status = step(file, &over);
     if (status < 0)

@@ -23,6 +23,7 @@ struct mq_log_file {
     int64_t time_ms;        /* of the last header: never goes back */
     uint32_t chain;         /* after it */
     uint64_t epoch;
+    bool runs;              /* there is a writing thread: what is pending will be less */
 
     /* Whoever writes has this: the writing thread, or one that leaves. Taken before `mutex`, never with a shard's. */
     struct mq_mutex turn;
@@ -40,7 +41,7 @@ struct mq_log_file {
     uint64_t cut;           /* bytes of a torn tail */
     char why[1024];
     _Atomic uint64_t frames, bytes, syncs, sync_us, snapshots; /* since the start */
-    _Atomic uint64_t since_snapshot; /* bytes appended */
+    _Atomic uint64_t since_snapshot; /* bytes appended, before the start too */
     _Atomic uint64_t last_in_snapshot; /* a segment ends with this frame, so that it can go when the snapshot is there; 0 = none */
     bool replayed;          /* what is there was read: appending may begin */
 };
@@ -62,6 +63,9 @@ bool mq_frame_read(struct mq_frame_cursor *cursor, mq_slice bytes, uint64_t at, 
 /* Where the next good frame stands that knows frames up to `durable` to have been on the disk, from bytes[at..] on; bytes.n if there
  * is none. */
 uint64_t mq_frame_find(mq_slice bytes, uint64_t at, uint64_t durable);
+/* The same from bytes[at], where a frame begins or should, whole or not: what is within a frame is passed over as long as headers
+ * say where the next one begins. A client may write what looks like a frame into a job. */
+uint64_t mq_frame_find_behind(mq_slice bytes, uint64_t at, uint64_t durable);
 /* Nothing but zeros from bytes[at..] on. */
 bool mq_frame_is_zeros(mq_slice bytes, uint64_t at);
 /* Visits the records of a frame; -EBADMSG if they are not what its header says. */

@@ -89,26 +89,40 @@ void mq_file_unmap(mq_slice bytes)
         munmap((void *)bytes.p, bytes.n);
 }
 
+/* Is the frame with this header whole, and does it know so many to have been on the disk? */
+static bool is_witness(mq_slice bytes, uint64_t at, const struct mq_frame_head *head, uint64_t durable)
+{
+    return head->durable >= durable && bytes.n - at - MQ_FRAME_HEAD >= head->body_n &&
+           mq_crc32c(0, bytes.p + at + MQ_FRAME_HEAD, head->body_n) == head->body_crc;
+}
+
 uint64_t mq_frame_find(mq_slice bytes, uint64_t at, uint64_t durable)
 {
     struct mq_frame_head head;
     for (; at + MQ_FRAME_HEAD <= bytes.n; at += 8) {
-        const char *p = bytes.p + at;
-        if (memcmp(p, "MQF1", 4) != 0 || !mq_frame_head_get(p, &head))
+        if (memcmp(bytes.p + at, "MQF1", 4) != 0 || !mq_frame_head_get(bytes.p + at, &head))
             continue;
-        if (head.version != MQ_FRAME_VERSION)
-            return at;
-        if (head.durable >= durable && bytes.n - at - MQ_FRAME_HEAD >= head.body_n &&
-            mq_crc32c(0, p + MQ_FRAME_HEAD, head.body_n) == head.body_crc)
+        if (head.version != MQ_FRAME_VERSION || is_witness(bytes, at, &head, durable))
             return at;
     }
     return bytes.n;
 }
 
+uint64_t mq_frame_find_behind(mq_slice bytes, uint64_t at, uint64_t durable)
+{
+    struct mq_frame_head head;
+    while (at + MQ_FRAME_HEAD <= bytes.n && mq_frame_head_get(bytes.p + at, &head) && head.version == MQ_FRAME_VERSION) {
+        if (is_witness(bytes, at, &head, durable))
+            return at;
+        at += MQ_FRAME_HEAD + head.body_n;
+    }
+    return mq_frame_find(bytes, at, durable);
+}
+
 /* Does a good frame behind the bad place know that what stood there was on the disk? Then this is no torn tail. */
 static bool was_durable(const struct reading *reading)
 {
-    return mq_frame_find(reading->bytes, reading->at + 8, reading->cursor->number + 1) < reading->bytes.n;
+    return mq_frame_find_behind(reading->bytes, reading->at, reading->cursor->number + 1) < reading->bytes.n;
 }
 
 static int damaged(const struct reading *reading)
@@ -152,13 +166,16 @@ static int read_frames(struct reading *reading, int fd, mq_log_visit *visit, voi
         if (!mq_frame_read(reading->cursor, reading->bytes, reading->at, &head, &body, &reading->what))
             return reading->cursor->foreign ? mq_log_file_foreign(reading->file, reading->name)
                  : !reading->last || was_durable(reading) ? damaged(reading) : cut_tail(reading, fd);
-        int status = head.number > reading->known ? mq_frame_visit(body, head.records, visit, context) : 0;
+        bool fresh = head.number > reading->known;
+        int status = fresh ? mq_frame_visit(body, head.records, visit, context) : 0;
         if (status == -EBADMSG)
             return mq_log_file_why(reading->file, status, "%s/%s has a frame at byte %" PRIu64 " that this version cannot read: use the version that wrote it",
                                    reading->file->config.folder, reading->name, reading->at);
         if (status < 0)
             return status;
         reading->at += MQ_FRAME_HEAD + body.n;
+        if (fresh) /* else a daemon that is started often would gather logs for ever */
+            atomic_fetch_add_explicit(&reading->file->since_snapshot, MQ_FRAME_HEAD + body.n, memory_order_relaxed);
     }
     return 0;
 }

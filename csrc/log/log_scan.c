@@ -53,7 +53,7 @@ static int scan(mq_slice bytes, uint64_t *size, mq_log_visit_stretch *visit, voi
             visit(context, &stretch);
             end = stretch.offset + stretch.bytes;
         }
-        at = mq_frame_find(bytes, at + (stretch.bytes ? stretch.bytes : 8), 0);
+        at = stretch.bytes ? mq_frame_find_behind(bytes, at + stretch.bytes, 0) : mq_frame_find(bytes, at + 8, 0);
     }
     *size = mq_frame_is_zeros(bytes, end) ? end : bytes.n;
     return 0;

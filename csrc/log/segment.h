@@ -19,7 +19,7 @@
 
 #define MQ_FRAME_VERSION 1u
 #define MQ_FRAME_HEAD 64u
-#define MQ_FRAME_BODY_MAX (64u << 20)
+#define MQ_FRAME_BODY_MAX (3u << 30) /* a snapshot's record has a job's data and its result, each of 1 GiB at most */
 #define MQ_SNAPSHOT_END UINT16_MAX /* the shard of the frame that ends a snapshot */
 #define MQ_SEGMENT_NAME 25u /* 20 digits, ".log", and the end */
 

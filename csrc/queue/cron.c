@@ -136,9 +136,10 @@ static void apply_set(struct mq_crons *crons, const struct mq_record *record)
         cron->last_run_ms = old->last_run_ms;
         if (mq_slice_eq(old->def.queue, cron->def.queue))
             cron->last_job = old->last_job;
-        forget(crons, old);
     }
-    mq_map_insert(&crons->by_name, cron->hash, cron);
+    mq_map_insert(&crons->by_name, cron->hash, cron); /* before the old one goes: a map that runs empty gives up its room */
+    if (old)
+        forget(crons, old);
     set_next(crons, cron, record->run_at_ms);
 }
 

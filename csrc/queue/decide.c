@@ -13,7 +13,8 @@ static int no_room(const struct mq_shard *shard)
     return atomic_load_explicit(&shard->log->full, memory_order_relaxed) ? MQ_NO_ROOM : MQ_NO_MEMORY;
 }
 
-/* Room for a record that must not wait for the disk: deliveries and losses, which a restart undoes anyway. */
+/* Room for a record that must not wait for the disk: deliveries and losses, which a restart undoes anyway, and the ends of TTLs, which
+ * it finds out again. */
 static int reserve_frame_anyway(struct mq_shard *shard, size_t text_n)
 {
     return mq_shard_reserve_record_locked(shard, text_n) < 0 ? MQ_NO_MEMORY : MQ_DONE;
@@ -117,6 +118,16 @@ int mq_decide_replay_reserve_locked(struct mq_shard *shard, struct mq_job *job)
         (job->has_key && mq_map_reserve(&queue->keys) < 0) || mq_slot_drop_reserve(queue->slot, job->id) < 0)
         return no_room(shard);
     return MQ_DONE;
+}
+
+/* The record of a job that comes back to its old place. It was ready once and is at once again, though the clock was set back
+ * across a restart: nobody has reserved a place among the delayed ones. */
+static struct mq_record released(const struct mq_job *job, int64_t now_ms)
+{
+    struct mq_record record = about(job, MQ_REC_RELEASED, now_ms);
+    if (record.run_at_ms > now_ms)
+        record.run_at_ms = now_ms;
+    return record;
 }
 
 static int64_t run_at(const struct mq_push *push, int64_t now_ms)
@@ -371,11 +382,12 @@ int mq_decide_fail_locked(struct mq_shard *shard, struct mq_job *job, mq_slice e
 int mq_decide_release_locked(struct mq_shard *shard, struct mq_job *job, uint64_t delay_ms, bool unsent, int64_t now_ms)
 {
     struct mq_queue *queue = job->queue;
-    struct mq_record record = about(job, MQ_REC_RELEASED, now_ms);
+    struct mq_record record = released(job, now_ms);
     if (delay_ms)
         record.run_at_ms = mq_time_add(now_ms, delay_ms);
     record.unsent = unsent;
-    if (reserve_frame(shard, 0) < 0 || (record.run_at_ms > now_ms && reserve_delayed(shard, queue) < 0) ||
+    int room = unsent ? reserve_frame_anyway(shard, 0) : reserve_frame(shard, 0); /* who was never told of a job cannot try again */
+    if (room < 0 || (record.run_at_ms > now_ms && reserve_delayed(shard, queue) < 0) ||
         (unsent && reserve_ttl(shard) < 0))
         return no_room(shard);
     mq_shard_emit_locked(shard, &record);
@@ -511,7 +523,7 @@ static int lose(struct mq_shard *shard, struct mq_job *job, enum mq_reason reaso
     }
     if (reserve_frame_anyway(shard, 0) < 0)
         return no_room(shard);
-    struct mq_record record = about(job, MQ_REC_RELEASED, now_ms);
+    struct mq_record record = released(job, now_ms);
     record.lost = true;
     mq_shard_emit_locked(shard, &record); /* ready has room for all active jobs */
     mq_shard_serve_locked(shard, queue, now_ms);
@@ -545,7 +557,7 @@ unsigned mq_decide_deadline_locked(struct mq_shard *shard, struct mq_hold *hold,
 
 unsigned mq_decide_expire_locked(struct mq_shard *shard, struct mq_job *job, int64_t now_ms)
 {
-    if (reserve_drop(shard, job) < 0)
+    if (reserve_frame_anyway(shard, 0) < 0 || mq_slot_drop_reserve(job->queue->slot, job->id) < 0)
         return 0;
     struct mq_record record = about(job, MQ_REC_EXPIRED, now_ms);
     mq_shard_emit_locked(shard, &record);

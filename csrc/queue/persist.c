@@ -54,11 +54,11 @@ int mq_persist_recover(struct mq_engine *engine)
     int status = engine->log->ops->replay(engine->log, load, apply, engine);
     if (status < 0)
         return status;
-    for (unsigned i = 0; i < MQ_SHARDS; i++) {
+    for (unsigned i = 0; i < MQ_SHARDS; i++)
         kept += atomic_load(&engine->shards[i].done_n);
+    atomic_store(&engine->kept, kept); /* before any shard is locked: what is due then goes, and is counted down */
+    for (unsigned i = 0; i < MQ_SHARDS; i++)
         give_back(&engine->shards[i], mq_engine_now(engine));
-    }
-    atomic_store(&engine->kept, kept);
     mq_mutex_lock(&engine->crons.mutex);
     mq_crons_publish(engine);
     mq_mutex_unlock(&engine->crons.mutex);

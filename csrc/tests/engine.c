@@ -168,6 +168,10 @@ static void dump_job(FILE *out, const struct mq_job *job)
         fprintf(out, " error %.*s", (int)job->extra->error_n, job->extra->error);
     if (job->extra && (job->extra->message_n || job->extra->progress))
         fprintf(out, " progress %u %.*s", job->extra->progress, (int)job->extra->message_n, job->extra->message);
+    if (job->pulled)
+        fprintf(out, " pulled");
+    for (uint32_t i = 0; job->extra && i < job->extra->history_n; i++)
+        fprintf(out, "%s%02x", i ? "" : " history ", (unsigned char)job->extra->history[i]);
     if (job->state == MQ_JOB_DEAD)
         fprintf(out, " reason %u", job->extra->reason);
     for (uint32_t i = 0; job->extra && job->extra->deps && i < job->extra->deps->n; i++)

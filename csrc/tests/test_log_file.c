@@ -3,6 +3,7 @@
 #include "base/crc32c.h"
 #include "log/log_file.h"
 #include "tests/fail_disk.h"
+#include "tests/folder.h"
 #include "tests/test.h"
 
 #include <dirent.h>
@@ -15,27 +16,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-static char folder[64];
-
-static void new_folder(void)
-{
-    snprintf(folder, sizeof folder, "/tmp/mqfast-test-XXXXXX");
-    CHECK(mkdtemp(folder));
-}
-
 static void path_of(const char *name, char out[400]) { snprintf(out, 400, "%s/%s", folder, name); }
-
-static void remove_folder(void)
-{
-    DIR *open_folder = opendir(folder);
-    char path[400];
-    for (struct dirent *entry; (entry = readdir(open_folder));) {
-        path_of(entry->d_name, path);
-        unlink(path);
-    }
-    closedir(open_folder);
-    rmdir(folder);
-}
 
 static struct mq_log *open_log(enum mq_fsync mode, uint64_t segment_bytes)
 {

@@ -1,6 +1,7 @@
 /* An engine that comes back: after a clean end, after a kill at any moment, with and without snapshots. */
 #include "queue/persist.h"
 #include "tests/engine.h"
+#include "tests/folder.h"
 #include "tests/lines.h"
 #include "tests/naive_json.h"
 #include "tests/test.h"
@@ -14,14 +15,6 @@
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
-
-static char folder[64];
-
-static void new_folder(void)
-{
-    snprintf(folder, sizeof folder, "/tmp/mqfast-test-XXXXXX");
-    CHECK(mkdtemp(folder));
-}
 
 static unsigned files(void (*each)(const char *path))
 {
@@ -38,14 +31,6 @@ static unsigned files(void (*each)(const char *path))
     }
     closedir(open_folder);
     return n;
-}
-
-static void forget(const char *path) { unlink(path); }
-
-static void remove_folder(void)
-{
-    files(forget);
-    rmdir(folder);
 }
 
 struct daemon {

@@ -3,6 +3,7 @@
 #include "base/hash.h"
 #include "log/log_file.h"
 #include "tests/engine.h"
+#include "tests/folder.h"
 #include "tests/naive_json.h"
 #include "tests/test.h"
 
@@ -13,26 +14,6 @@
 #include <unistd.h>
 
 #define SNAPSHOT "00000000000000000001.snap"
-
-static char folder[64];
-
-static void new_folder(void)
-{
-    snprintf(folder, sizeof folder, "/tmp/mqfast-test-XXXXXX");
-    CHECK(mkdtemp(folder));
-}
-
-static void remove_folder(void)
-{
-    DIR *open_folder = opendir(folder);
-    char path[400];
-    for (struct dirent *entry; (entry = readdir(open_folder));) {
-        snprintf(path, sizeof path, "%s/%s", folder, entry->d_name);
-        unlink(path);
-    }
-    closedir(open_folder);
-    rmdir(folder);
-}
 
 static struct mq_engine *open_engine(char *why, size_t why_n)
 {
