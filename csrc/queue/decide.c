@@ -64,12 +64,6 @@ static int reserve_text(const struct mq_job *job, bool needs_extra, mq_slice tex
     return MQ_DONE;
 }
 
-struct mq_history_entry mq_decide_history_entry(const struct mq_job *job, const struct mq_record *record)
-{
-    return (struct mq_history_entry){.started_ms = job->started_ms, .ended_ms = record->at_ms, .delivery = job->deliveries,
-                                     .reason = record->reason, .error = record->text};
-}
-
 /* Builds what the end of an attempt needs that failed, with this error. */
 static int reserve_failure(const struct mq_job *job, mq_slice error, struct mq_record *record)
 {

@@ -38,7 +38,11 @@ int mq_decide_push_reserve_locked(struct mq_shard *shard, struct mq_queue *queue
 int mq_decide_replay_reserve_locked(struct mq_shard *shard, struct mq_job *job);
 
 /* The attempt that this RETRIED or DEAD record ends. */
-struct mq_history_entry mq_decide_history_entry(const struct mq_job *job, const struct mq_record *record);
+static inline struct mq_history_entry mq_decide_history_entry(const struct mq_job *job, const struct mq_record *record)
+{
+    return (struct mq_history_entry){.started_ms = job->started_ms, .ended_ms = record->at_ms, .delivery = job->deliveries,
+                                     .reason = record->reason, .error = record->text};
+}
 
 /* Adds a job; *id is set. MQ_KEY_TAKEN, MQ_FULL or MQ_NO_MEMORY otherwise. */
 int mq_decide_push_locked(struct mq_shard *shard, struct mq_queue *queue, const struct mq_push *push, int64_t now_ms,
