@@ -127,6 +127,11 @@ def _parse_path(value: object) -> str | None:
     return path
 
 
+def _parse_folder(value: object) -> str | None:
+    path = _parse_path(value)
+    return "." if path == "1" else path
+
+
 def _parse_file(value: object) -> str | None:
     path = _parse_path(value)
     if path == "1":
@@ -170,7 +175,7 @@ def choice(*choices: str) -> Kind:
 HOSTS = Kind("HOSTS", "one or more host names or addresses, with commas between", _parse_hosts, ",".join)
 TOKENS = Kind("TOKENS", "one or more tokens, with commas between, none of them empty", _parse_tokens, ",".join)
 SWITCH = Kind("0|1", "1 or 0", _parse_switch, lambda on: str(int(on)), bare="1")
-FOLDER = Kind("1|FOLDER", "1, a folder, or 0 for off", _parse_path, lambda path: path or "off", bare="1")
+FOLDER = Kind("1|FOLDER", "1, a folder, or 0 for off", _parse_folder, lambda path: path or "off", bare="1")
 UNIX_SOCKET = Kind(
     "1|PATH",
     f"1, a path of at most {MAX_UNIX_PATH} bytes, or 0 for off",

@@ -222,6 +222,12 @@ def test_what_is_off_by_default_may_be_switched_off(value: str) -> None:
     assert load({}, {"PERSIST": value, "HTTP": value, "CORS_ORIGIN": value}) == Settings()
 
 
+@pytest.mark.parametrize("value", ["1", "on", "yes", "true"])
+def test_a_log_without_a_folder_of_its_own_is_in_the_working_folder(value: str) -> None:
+    assert load({}, {"PERSIST": value}).persist == "."
+    assert load({}, {"PERSIST": "./1"}).persist == "./1"
+
+
 # HTTP
 
 
