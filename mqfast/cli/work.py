@@ -1,7 +1,9 @@
 """mqfast work: a shell command for each job."""
 
 import contextlib
+import os
 import signal
+import sys
 import threading
 
 import click
@@ -93,7 +95,10 @@ def work(
 
 
 def _request(stop: Stop) -> None:
-    tell("ending what runs" if stop.is_requested() else "stopping when what runs has ended")
+    """In a signal's handler, which may have come while a line is being written: sys.stderr cannot be entered again."""
+    text = "ending what runs" if stop.is_requested() else "stopping when what runs has ended"
+    with contextlib.suppress(OSError):
+        os.write(sys.stderr.fileno(), f"{text}\n".encode())
     stop.request()
 
 
