@@ -77,12 +77,14 @@ $(STATIC): $(UI)/node_modules/.package-lock.json $(UI)/index.html $(UI)/build.mj
 	@cd $(UI) && node build.mjs
 
 %/node_modules/.package-lock.json: %/package-lock.json | $(VENV)/system
-	@cd $* && npm ci --silent --no-audit --no-fund
+	@echo "npm packages of $*" >&2
+	@cd $* && npm ci --loglevel=error --no-audit --no-fund >/dev/null
 	@touch $@
 
 # The module lies in mqfast/ and is of one mode at a time. The packages are installed when their list is new.
 $(BUILT): pyproject.toml setup.py mqfast/__init__.py $(SOURCES) | $(VENV)/system
 	@rm -f $(VENV)/built-*
+	@echo "Python packages and the C core: a minute the first time" >&2
 	@if [ ! -e $(VENV)/packages ] || [ pyproject.toml -nt $(VENV)/packages ]; then \
 	  set -e; \
 	  $(PYTHON) -m venv $(VENV); \
@@ -99,7 +101,7 @@ INSTALL = if [ -n "$$missing" ]; then \
 	  if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
 	    apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$missing; \
 	  else \
-	    echo "mqfast needs these packages first: apt-get install $$missing" >&2; exit 1; \
+	    echo "mqfast needs these packages first: apt-get install" $$missing "(or what your system calls them)" >&2; exit 1; \
 	  fi; \
 	fi
 
@@ -109,7 +111,9 @@ $(VENV)/system:
 	{ ! command -v gcc >/dev/null || ! echo '#include <openssl/ssl.h>' | gcc -E - >/dev/null 2>&1; } && missing="$$missing libssl-dev"; \
 	command -v node >/dev/null || missing="$$missing nodejs"; \
 	command -v npm >/dev/null || missing="$$missing npm"; \
-	if ! command -v $(PYTHON) >/dev/null; then \
+	if [ $(PYTHON) != python3 ] && ! command -v $(PYTHON) >/dev/null; then \
+	  echo "there is no $(PYTHON) here, which PYTHON names" >&2; exit 1; \
+	elif ! command -v $(PYTHON) >/dev/null; then \
 	  missing="$$missing python3 python3-venv python3-dev"; \
 	else \
 	  $(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \

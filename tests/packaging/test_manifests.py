@@ -65,7 +65,9 @@ def test_systemd_finds_nothing_wrong_with_the_unit(tmp_path: Path) -> None:
     unit = tmp_path / UNIT.name
     text = UNIT.read_text(encoding="utf-8").replace("/opt/mqfast/bin/mqfast", sys.executable)
     unit.write_text(text, encoding="utf-8")
-    checked = subprocess.run(["systemd-analyze", "verify", str(unit)], capture_output=True, text=True, timeout=60)
+    checked = subprocess.run(
+        ["systemd-analyze", "verify", "--man=no", str(unit)], capture_output=True, text=True, timeout=60
+    )
     assert (checked.returncode, checked.stdout) == (0, "")
     assert UNIT.name not in checked.stderr
 
