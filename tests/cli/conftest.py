@@ -1,5 +1,6 @@
 """Fixtures of the command line's tests: a daemon, and the command that talks to it."""
 
+import signal
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -10,6 +11,10 @@ from tests.tcp.daemon_process import Daemon
 from tests.tcp.fixtures import daemon, queue, start_daemon
 
 __all__ = ["daemon", "env", "mq", "queue", "start_daemon", "wire"]
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+"""Of tests started in the background of a script, whose children would ignore Ctrl-C."""
 
 Mq = Callable[..., Ended]
 
