@@ -252,9 +252,6 @@ int mq_net_run(struct mq_net *net, unsigned index)
     int error = index == 0 ? mq_listeners_watch(reactor, true) : 0;
     while (!error && !stop_step(reactor))
         error = turn(reactor, events);
-    if (reactor->in_log)
-        mq_log_leave(net->engine->log, false);
-    reactor->in_log = false;
     return error;
 }
 

@@ -2,6 +2,7 @@
 #include "base/mem.h"
 #include "queue/decide.h"
 #include "queue/persist.h"
+#include "tests/daemon.h"
 #include "tests/engine.h"
 #include "tests/folder.h"
 #include "tests/naive_json.h"
@@ -14,38 +15,13 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-struct daemon {
-    struct mq_engine *engine;
-    pthread_t log;
-};
-
-static void *run_log(void *engine) { return (void *)(intptr_t)mq_engine_run_log(engine); }
-
 static struct daemon start_with(struct mq_config config, int64_t now_ms)
 {
-    struct daemon daemon;
-    char why[512];
-    config.folder = folder;
     config.fsync = MQ_SYNC_NONE;
-    config.manual_time_ms = now_ms;
-    daemon.engine = mq_engine_create(&config, why, sizeof why);
-    if (!daemon.engine)
-        test_fail(__FILE__, __LINE__, "%s", why);
-    CHECK_INT(pthread_create(&daemon.log, NULL, run_log, daemon.engine), 0);
-    mq_engine_check(daemon.engine);
-    return daemon;
+    return daemon_start(config, now_ms);
 }
 
 static struct daemon start(int64_t now_ms) { return start_with(engine_config(), now_ms); }
-
-static void stop(struct daemon *daemon)
-{
-    void *status;
-    mq_engine_stop_log(daemon->engine);
-    CHECK_INT(pthread_join(daemon->log, &status), 0);
-    CHECK(!status);
-    mq_engine_free(daemon->engine);
-}
 
 /* --- crons --- */
 
@@ -71,13 +47,13 @@ TEST(jobs_are_lost_after_a_snapshot_and_a_clock_that_was_set_back)
     for (int i = 0; i < 20; i++)
         run_ok(daemon.engine, "{\"cmd\":\"PUSH\",\"queue\":\"q\",\"data\":1}");
     CHECK_INT(mq_engine_snapshot(daemon.engine), 0);
-    stop(&daemon);
+    daemon_stop(&daemon);
     daemon = start(T0 - 60000);
     run_ok(daemon.engine, "{\"cmd\":\"PULLB\",\"queue\":\"q\",\"count\":20,\"lease\":1000}");
     later(daemon.engine, 1000);
     mq_engine_tick(daemon.engine);
     check_stats(daemon.engine, 20, 0, 0, 0, 0);
-    stop(&daemon);
+    daemon_stop(&daemon);
     remove_folder();
 }
 
@@ -100,7 +76,7 @@ TEST(results_are_kept_after_older_ones_have_expired_while_it_was_down)
     struct daemon daemon = start_with(config, T0);
     for (int i = 0; i < 40; i++)
         complete(daemon.engine, "q");
-    stop(&daemon);
+    daemon_stop(&daemon);
     daemon = start_with(config, T0 + 5000);
     CHECK_INT(atomic_load(&daemon.engine->kept), 0);
     int64_t ids[10];
@@ -108,7 +84,7 @@ TEST(results_are_kept_after_older_ones_have_expired_while_it_was_down)
         ids[i] = complete(daemon.engine, "q");
     for (int i = 0; i < 10; i++)
         CHECK_HAS(run(daemon.engine, "{\"cmd\":\"GETRESULT\",\"id\":%" PRId64 "}", ids[i]), "\"result\":7");
-    stop(&daemon);
+    daemon_stop(&daemon);
     remove_folder();
 }
 
@@ -129,7 +105,7 @@ TEST(what_was_logged_before_a_start_counts_towards_the_next_snapshot)
             run_ok(daemon.engine, "{\"cmd\":\"CANCEL\",\"id\":%" PRId64 "}", id);
         }
         wanted |= mq_persist_wants_snapshot(daemon.engine);
-        stop(&daemon);
+        daemon_stop(&daemon);
     }
     CHECK(wanted);
     remove_folder();
@@ -152,10 +128,10 @@ TEST(a_job_as_large_as_settings_allow_is_logged_and_comes_back)
     struct daemon daemon = start_with(config, T0);
     CHECK_HAS(run_bytes(daemon.engine, push, n), "\"ok\":true");
     CHECK_INT(mq_engine_snapshot(daemon.engine), 0);
-    stop(&daemon);
+    daemon_stop(&daemon);
     daemon = start_with(config, T0);
     check_stats(daemon.engine, 1, 0, 0, 0, 0);
-    stop(&daemon);
+    daemon_stop(&daemon);
     remove_folder();
     free(push);
 }
@@ -183,7 +159,7 @@ TEST(a_job_and_its_result_as_large_as_settings_allow_make_a_whole_snapshot)
         run_ok(daemon.engine, "{\"cmd\":\"PUSH\",\"queue\":\"q\",\"data\":1}");
         CHECK_INT(mq_engine_snapshot(daemon.engine), 0);
     }
-    stop(&daemon);
+    daemon_stop(&daemon);
     unsigned snapshots = 0;
     DIR *open_folder = opendir(folder);
     for (struct dirent *entry; (entry = readdir(open_folder));)
@@ -192,7 +168,7 @@ TEST(a_job_and_its_result_as_large_as_settings_allow_make_a_whole_snapshot)
     CHECK(snapshots <= 2);
     daemon = start_with(config, T0);
     check_stats(daemon.engine, 4, 0, 0, 0, 1);
-    stop(&daemon);
+    daemon_stop(&daemon);
     remove_folder();
     free(line);
     free(text);

@@ -47,6 +47,22 @@ static uint64_t append(struct mq_log *log)
 
 static void *run(void *log) { return (void *)(intptr_t)mq_log_file_run(log); }
 
+static pthread_t start(struct mq_log *log)
+{
+    pthread_t thread;
+    CHECK_INT(pthread_create(&thread, NULL, run, log), 0);
+    return thread;
+}
+
+/* The writing thread ends by itself, and well. */
+static void stop(struct mq_log *log, pthread_t thread)
+{
+    void *status;
+    mq_log_file_stop(log);
+    CHECK_INT(pthread_join(thread, &status), 0);
+    CHECK(!status);
+}
+
 static void append_committed(struct mq_log *log)
 {
     uint64_t number = append(log);
@@ -61,10 +77,9 @@ TEST(nothing_is_committed_after_the_disk_has_failed)
     for (unsigned nth = 1; failed; nth++) {
         uint64_t n;
         void *status;
-        pthread_t thread;
         new_folder();
         struct mq_log *log = open_log(&n);
-        CHECK_INT(pthread_create(&thread, NULL, run, log), 0);
+        pthread_t thread = start(log);
         append_committed(log);
         uint64_t committed = log->ops->committed(log);
         fail_disk_arm(FAULT_EIO, nth, 1);
@@ -96,20 +111,16 @@ TEST(a_segment_ends_with_its_last_frame_though_zeros_were_written_in_part)
     bool hit = true;
     for (unsigned nth = 1; hit; nth++) {
         uint64_t n;
-        void *status;
-        pthread_t thread;
         new_folder();
         struct mq_log *log = open_log(&n);
         fail_disk_arm(FAULT_SHORT, nth, 1);
-        CHECK_INT(pthread_create(&thread, NULL, run, log), 0);
+        pthread_t thread = start(log);
         append_committed(log);
         hit = fail_disk_disarm();
         log->ops->snapshots->freeze(log); /* the next frame begins a segment */
         log->ops->snapshots->thaw(log);
         append_committed(log);
-        mq_log_file_stop(log);
-        CHECK_INT(pthread_join(thread, &status), 0);
-        CHECK(!status);
+        stop(log, thread);
         log->ops->close(log);
         test_note("short at call %u", nth);
         log = open_log(&n);
@@ -138,12 +149,11 @@ TEST(a_torn_frame_is_cut_though_its_content_looks_like_a_frame)
     char key[MQ_FRAME_HEAD + 8] = {0};
     uint64_t n;
     void *status;
-    pthread_t thread;
     char path[400];
     struct stat stat_of;
     new_folder();
     struct mq_log *log = open_log(&n);
-    CHECK_INT(pthread_create(&thread, NULL, run, log), 0);
+    pthread_t thread = start(log);
     append_committed(log);
     struct mq_frame frame;
     mq_frame_init(&frame);
@@ -187,10 +197,9 @@ TEST(who_leaves_writes_once_however_much_others_append)
 {
     uint64_t n;
     void *status;
-    pthread_t thread;
     new_folder();
     struct mq_log *log = open_log(&n);
-    CHECK_INT(pthread_create(&thread, NULL, run, log), 0);
+    pthread_t thread = start(log);
     append_committed(log);
     mq_log_file_stop(log); /* nobody else writes from here on */
     CHECK_INT(pthread_join(thread, &status), 0);
@@ -214,13 +223,11 @@ TEST(a_disk_that_falls_behind_is_full_until_it_has_caught_up)
     struct mq_log_file_config config = {.folder = folder, .fsync = MQ_FSYNC_NONE, .segment_bytes = SEGMENT};
     char why[300];
     uint64_t n = 0, appended = 0;
-    void *status;
-    pthread_t thread;
     new_folder();
     struct mq_log *log = mq_log_file_open(&config, why, sizeof why);
     CHECK(log);
     CHECK_INT(log->ops->replay(log, visit, visit, &n), 0);
-    CHECK_INT(pthread_create(&thread, NULL, run, log), 0);
+    pthread_t thread = start(log);
     append(log);
     while (atomic_load(&mq_log_file_of(log)->appended))
         sched_yield();
@@ -233,9 +240,7 @@ TEST(a_disk_that_falls_behind_is_full_until_it_has_caught_up)
     mq_mutex_unlock(&mq_log_file_of(log)->turn);
     while (atomic_load(&log->full))
         sched_yield();
-    mq_log_file_stop(log);
-    CHECK_INT(pthread_join(thread, &status), 0);
-    CHECK(!status);
+    stop(log, thread);
     log->ops->close(log);
     remove_folder();
 }

@@ -1,5 +1,6 @@
 /* An engine that comes back: after a clean end, after a kill at any moment, with and without snapshots. */
 #include "queue/persist.h"
+#include "tests/daemon.h"
 #include "tests/engine.h"
 #include "tests/folder.h"
 #include "tests/lines.h"
@@ -33,36 +34,11 @@ static unsigned files(void (*each)(const char *path))
     return n;
 }
 
-struct daemon {
-    struct mq_engine *engine;
-    pthread_t log;
-};
-
-static void *run_log(void *engine) { return (void *)(intptr_t)mq_engine_run_log(engine); }
-
 static struct daemon start(int64_t now_ms, enum mq_fsync_mode mode)
 {
-    struct daemon daemon;
     struct mq_config config = engine_config();
-    char why[512];
-    config.folder = folder;
     config.fsync = mode;
-    config.manual_time_ms = now_ms;
-    daemon.engine = mq_engine_create(&config, why, sizeof why);
-    if (!daemon.engine)
-        test_fail(__FILE__, __LINE__, "%s", why);
-    CHECK_INT(pthread_create(&daemon.log, NULL, run_log, daemon.engine), 0);
-    mq_engine_check(daemon.engine);
-    return daemon;
-}
-
-static void stop(struct daemon *daemon)
-{
-    void *status;
-    mq_engine_stop_log(daemon->engine);
-    CHECK_INT(pthread_join(daemon->log, &status), 0);
-    CHECK(!status);
-    mq_engine_free(daemon->engine);
+    return daemon_start(config, now_ms);
 }
 
 /* Stops it and starts it again at the same time of day: the state is what it was, but for jobs that connections held (none here). */
@@ -71,7 +47,7 @@ static void check_comes_back(struct daemon *daemon, int64_t *now_ms)
     mq_engine_tick(daemon->engine);
     *now_ms = mq_engine_now(daemon->engine);
     char *wanted = engine_dump(daemon->engine);
-    stop(daemon);
+    daemon_stop(daemon);
     *daemon = start(*now_ms, MQ_SYNC_NONE);
     mq_engine_tick(daemon->engine);
     char *got = engine_dump(daemon->engine);
@@ -99,7 +75,7 @@ TEST(random_commands_come_back_with_and_without_snapshots)
             if (i % 150 == 149)
                 check_comes_back(&daemon, &now);
         }
-        stop(&daemon);
+        daemon_stop(&daemon);
         remove_folder();
     }
 }
@@ -171,7 +147,7 @@ TEST(what_was_answered_survives_a_kill_at_any_moment)
         int64_t next = answer_number(run_ok(daemon.engine, "{\"cmd\":\"PUSH\",\"queue\":\"q0\",\"data\":0}"), "id");
         for (unsigned i = 0; i < pushed_n; i++)
             CHECK(next != pushed[i]);
-        stop(&daemon);
+        daemon_stop(&daemon);
         remove_folder();
     }
 }
@@ -186,10 +162,10 @@ TEST(snapshots_let_the_log_before_the_last_but_one_go)
         CHECK_INT(mq_engine_snapshot(daemon.engine), 0);
     }
     CHECK(files(NULL) <= 4); /* two snapshots, a segment, the lock */
-    stop(&daemon);
+    daemon_stop(&daemon);
     daemon = start(T0, MQ_SYNC_NONE);
     CHECK_HAS(run(daemon.engine, "{\"cmd\":\"STATS\"}"), "\"queued\":300");
-    stop(&daemon);
+    daemon_stop(&daemon);
     remove_folder();
 }
 
@@ -232,12 +208,12 @@ static void check_disk_use(int live, int rounds)
             test_fail(__FILE__, __LINE__, "round %d: %.1f MiB on the disk, %.1f live", i, (double)folder_bytes / (1 << 20), (double)live_bytes / (1 << 20));
     }
     CHECK(made >= 2);
-    stop(&daemon);
+    daemon_stop(&daemon);
     daemon = start(T0, MQ_SYNC_NONE);
     char wanted[64];
     snprintf(wanted, sizeof wanted, "\"queued\":%d,\"processing\":0,\"delayed\":1", live);
     CHECK_HAS(run(daemon.engine, "{\"cmd\":\"STATS\"}"), wanted);
-    stop(&daemon);
+    daemon_stop(&daemon);
 }
 
 TEST(disk_use_is_bounded_by_what_lives)
@@ -265,10 +241,10 @@ TEST(a_long_batch_is_several_frames)
     CHECK_HAS(run_bytes(daemon.engine, line, strlen(line)), "\"ok\":true");
     uint64_t frames = daemon.engine->log->ops->committed(daemon.engine->log) - before;
     CHECK(frames >= 3 && frames <= 5);
-    stop(&daemon);
+    daemon_stop(&daemon);
     daemon = start(T0, MQ_SYNC_ALWAYS);
     CHECK_HAS(run(daemon.engine, "{\"cmd\":\"STATS\"}"), "\"queued\":3000,");
-    stop(&daemon);
+    daemon_stop(&daemon);
     remove_folder();
 }
 
@@ -290,11 +266,11 @@ TEST(a_spoiled_snapshot_is_passed_over)
     for (int i = 0; i < 50; i++)
         run_ok(daemon.engine, "{\"cmd\":\"PUSH\",\"queue\":\"q\",\"data\":%d}", i);
     CHECK_INT(mq_engine_snapshot(daemon.engine), 0);
-    stop(&daemon);
+    daemon_stop(&daemon);
     files(spoil); /* the only one: all of the log is still there */
     daemon = start(T0, MQ_SYNC_ALWAYS);
     CHECK_HAS(run(daemon.engine, "{\"cmd\":\"STATS\"}"), "\"queued\":50");
-    stop(&daemon);
+    daemon_stop(&daemon);
     remove_folder();
 }
 
