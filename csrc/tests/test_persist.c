@@ -155,7 +155,8 @@ TEST(what_was_answered_survives_a_kill_at_any_moment)
 TEST(snapshots_let_the_log_before_the_last_but_one_go)
 {
     new_folder();
-    struct daemon daemon = start(T0, MQ_SYNC_NONE);
+    /* what a snapshot holds must be written when it begins: a log that is behind begins its next segment too late to let one go */
+    struct daemon daemon = start(T0, MQ_SYNC_ALWAYS);
     for (int round = 0; round < 6; round++) {
         for (int i = 0; i < 50; i++)
             run_ok(daemon.engine, "{\"cmd\":\"PUSH\",\"queue\":\"q\",\"data\":%d}", i);
@@ -163,7 +164,7 @@ TEST(snapshots_let_the_log_before_the_last_but_one_go)
     }
     CHECK(files(NULL) <= 4); /* two snapshots, a segment, the lock */
     daemon_stop(&daemon);
-    daemon = start(T0, MQ_SYNC_NONE);
+    daemon = start(T0, MQ_SYNC_ALWAYS);
     CHECK_HAS(run(daemon.engine, "{\"cmd\":\"STATS\"}"), "\"queued\":300");
     daemon_stop(&daemon);
     remove_folder();
