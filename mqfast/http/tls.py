@@ -47,11 +47,14 @@ class TlsSocket:
                 data = self._call(self._ssl.recv, size)
             except BlockingIOError:
                 raise NothingYet from None
+            except BrokenPipeError:
+                return b""
             while data and (pending := self._ssl.pending()):
                 data += self._call(self._ssl.recv, pending)
             return bytes(data)
 
     def send(self, data: bytes) -> int:
+        """How many of them were taken. Raises OSError as a plain socket would."""
         with self._lock:
             return int(self._call(self._ssl.send, data))
 
@@ -62,7 +65,7 @@ class TlsSocket:
         except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
             raise BlockingIOError(11, "the other side must act first") from None
         except (ssl.SSLZeroReturnError, ssl.SSLEOFError):
-            return b""
+            raise BrokenPipeError(32, "the other side has ended") from None
         except ssl.SSLError as error:
             raise ConnectionResetError(104, error.reason or "TLS failed") from None
 
