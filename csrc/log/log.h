@@ -46,10 +46,10 @@ struct mq_log_ops {
 typedef int mq_log_records(void *state, mq_log_visit *put, void *context);
 
 struct mq_log_snapshots {
-    /* Has so much been logged since the last snapshot that another is worth it? live_bytes: of the state. */
+    /* Is there so much more on the disk than what lives (live_bytes, about) that a snapshot is worth it? */
     bool (*wanted)(const struct mq_log *log, uint64_t live_bytes);
     /* Stops appending, for the moment of a fork; the number of the last frame, with which a segment will end. */
-    uint64_t (*freeze)(struct mq_log *log);
+    uint64_t (*freeze)(struct mq_log *log, uint64_t live_bytes);
     void (*thaw)(struct mq_log *log);
     /* In the child: gives up what the newest snapshot makes needless, if that is whole, then writes the state as of frame
      * `number`. 0 or -errno. */

@@ -42,6 +42,7 @@ struct mq_log_file {
     char why[1024];
     _Atomic uint64_t frames, bytes, syncs, sync_us, snapshots; /* since the start */
     _Atomic uint64_t since_snapshot; /* bytes appended, before the start too */
+    _Atomic uint64_t snapshot_bytes; /* how much lived at the last snapshot, about; 0 without any */
     _Atomic uint64_t last_in_snapshot; /* a segment ends with this frame, so that it can go when the snapshot is there; 0 = none */
     bool replayed;          /* what is there was read: appending may begin */
 };

@@ -1,6 +1,6 @@
 /* Snapshots: the state as records in one file, named by the last frame it holds; two are kept, and the log from the older one on.
  *
- * With the thresholds below and segments that end where snapshots begin, the folder takes at most three times what a snapshot does
+ * With the thresholds below and segments that end where snapshots begin, the folder takes at most three times what the state does
  * and 128 MiB, for ever. A file is made as `.tmp`, synced, and renamed. Its frames are those of the log, numbered from 1; an empty one ends it, so that
  * a file without its end is no snapshot.
  */
@@ -18,7 +18,8 @@
 #include <unistd.h>
 
 #define GROUP_BYTES (1u << 20) /* of records in a frame */
-#define LEAST_BYTES (32u << 20) /* logged before a snapshot is worth it */
+#define LEAST_BYTES (32u << 20) /* logged before a snapshot is worth it, */
+#define SPARE_BYTES (48u << 20) /* and on the disk beside what lives and half as much again */
 #define NAME_BYTES 32u
 
 static void snapshot_name(uint64_t number, const char *end, char out[NAME_BYTES])
@@ -118,6 +119,7 @@ int mq_log_file_load_snapshot(struct mq_log_file *file, mq_log_visit *visit, voi
         }
         *number = numbers[i];
         *spoiled = false;
+        atomic_store(&file->snapshot_bytes, bytes.n);
         status = read_snapshot(bytes, visit, context, &where);
         if (status < 0)
             mq_log_file_why(file, status, "%s/%s has a frame at byte %" PRIu64 " that this version cannot read: use the version that wrote it",
@@ -239,17 +241,22 @@ static int snapshot_write(struct mq_log *log, uint64_t number, mq_log_records *r
 
 /* --- in the parent --- */
 
+/* Jobs that are pushed and stay take as much of the log as they would of a snapshot: only what is over is worth one. So there are, before
+ * the next begins, at most 1.5 times of what lived at the last one and 48 MiB in the older snapshot and its log, and as much again. */
 static bool snapshot_wanted(const struct mq_log *log, uint64_t live_bytes)
 {
-    uint64_t logged = atomic_load_explicit(&mq_log_file_of(log)->since_snapshot, memory_order_relaxed);
-    return logged > LEAST_BYTES && logged > live_bytes / 2;
+    const struct mq_log_file *file = mq_log_file_of(log);
+    uint64_t logged = atomic_load_explicit(&file->since_snapshot, memory_order_relaxed);
+    uint64_t held = atomic_load_explicit(&file->snapshot_bytes, memory_order_relaxed) + logged;
+    return logged > LEAST_BYTES && held > live_bytes + live_bytes / 2 + SPARE_BYTES;
 }
 
-static uint64_t snapshot_freeze(struct mq_log *log)
+static uint64_t snapshot_freeze(struct mq_log *log, uint64_t live_bytes)
 {
     struct mq_log_file *file = mq_log_file_of(log);
     mq_mutex_lock(&file->mutex);
     atomic_store(&file->since_snapshot, 0);
+    atomic_store(&file->snapshot_bytes, live_bytes);
     atomic_fetch_add(&file->snapshots, 1);
     atomic_store(&file->last_in_snapshot, file->number);
     return file->number;

@@ -122,7 +122,7 @@ static pid_t fork_writer(struct mq_engine *engine)
     mq_mutex_lock(&engine->crons.mutex);
     for (unsigned i = 0; i < MQ_SHARDS; i++)
         mq_mutex_lock(&engine->shards[i].mutex);
-    uint64_t number = snapshots->freeze(engine->log);
+    uint64_t number = snapshots->freeze(engine->log, mq_engine_bytes(engine));
     pid_t parent = getpid(), child = fork();
     if (child == 0)
         be_writer(engine, number, parent);

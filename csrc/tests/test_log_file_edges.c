@@ -117,7 +117,7 @@ TEST(a_segment_ends_with_its_last_frame_though_zeros_were_written_in_part)
         pthread_t thread = start(log);
         append_committed(log);
         hit = fail_disk_disarm();
-        log->ops->snapshots->freeze(log); /* the next frame begins a segment */
+        log->ops->snapshots->freeze(log, 0); /* the next frame begins a segment */
         log->ops->snapshots->thaw(log);
         append_committed(log);
         stop(log, thread);

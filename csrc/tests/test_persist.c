@@ -182,12 +182,15 @@ static void measure(const char *path)
         snapshot_bytes = (uint64_t)stat_of.st_size;
 }
 
-/* A queue that works for ever, an old delayed job in the way, and `live` jobs that stay. */
-static void check_disk_use(int live, int rounds)
+/* A queue that works for ever, an old delayed job in the way, `live` jobs that stay, and some completed ones kept. */
+static void check_disk_use(int live, uint64_t kept, int rounds)
 {
     enum { BYTES = 256 << 10 };
     static char push[BYTES + 100], keep[BYTES + 100];
-    struct daemon daemon = start(T0, MQ_SYNC_NONE);
+    struct mq_config config = engine_config();
+    config.fsync = MQ_SYNC_NONE;
+    config.result_max = kept;
+    struct daemon daemon = daemon_start(config, T0);
     size_t push_n = (size_t)sprintf(push, "{\"cmd\":\"PUSH\",\"queue\":\"q\",\"data\":\"%0*d\"}", BYTES, 0);
     size_t keep_n = (size_t)sprintf(keep, "{\"cmd\":\"PUSH\",\"queue\":\"live\",\"data\":\"%0*d\"}", BYTES, 0);
     run_ok(daemon.engine, "{\"cmd\":\"PUSH\",\"queue\":\"old\",\"data\":0,\"delay\":31536000000}");
@@ -204,13 +207,14 @@ static void check_disk_use(int live, int rounds)
         }
         folder_bytes = snapshot_bytes = 0;
         files(measure);
-        uint64_t live_bytes = snapshot_bytes > (uint64_t)live * BYTES ? snapshot_bytes : (uint64_t)live * BYTES;
+        uint64_t live_bytes = mq_engine_bytes(daemon.engine); /* what is kept of completed jobs lives, too */
+        live_bytes = snapshot_bytes > live_bytes ? snapshot_bytes : live_bytes;
         if (folder_bytes > 3 * live_bytes + (128 << 20))
             test_fail(__FILE__, __LINE__, "round %d: %.1f MiB on the disk, %.1f live", i, (double)folder_bytes / (1 << 20), (double)live_bytes / (1 << 20));
     }
     CHECK(made >= 2);
     daemon_stop(&daemon);
-    daemon = start(T0, MQ_SYNC_NONE);
+    daemon = daemon_start(config, T0);
     char wanted[64];
     snprintf(wanted, sizeof wanted, "\"queued\":%d,\"processing\":0,\"delayed\":1", live);
     CHECK_HAS(run(daemon.engine, "{\"cmd\":\"STATS\"}"), wanted);
@@ -220,10 +224,35 @@ static void check_disk_use(int live, int rounds)
 TEST(disk_use_is_bounded_by_what_lives)
 {
     new_folder();
-    check_disk_use(0, 600); /* 150 MiB pushed, acked and gone */
+    check_disk_use(0, 0, 600); /* 150 MiB pushed, acked and gone */
     remove_folder();
     new_folder();
-    check_disk_use(400, 800); /* 100 MiB stay */
+    check_disk_use(400, 0, 1000); /* 100 MiB stay */
+    remove_folder();
+    new_folder();
+    check_disk_use(0, 200, 1200); /* 50 MiB of completed jobs are looked at */
+    remove_folder();
+}
+
+TEST(jobs_that_stay_are_no_reason_for_a_snapshot)
+{
+    enum { BYTES = 256 << 10 };
+    static char push[BYTES + 100];
+    size_t n = (size_t)sprintf(push, "{\"cmd\":\"PUSH\",\"queue\":\"q\",\"data\":\"%0*d\"}", BYTES, 0);
+    new_folder();
+    struct daemon daemon = start(T0, MQ_SYNC_NONE);
+    for (int i = 0; i < 400; i++) { /* 100 MiB */
+        CHECK_HAS(run_bytes(daemon.engine, push, n), "\"ok\":true");
+        CHECK(!mq_persist_wants_snapshot(daemon.engine));
+    }
+    daemon_stop(&daemon);
+    daemon = start(T0, MQ_SYNC_NONE);
+    CHECK(!mq_persist_wants_snapshot(daemon.engine));
+    CHECK_HAS(run(daemon.engine, "{\"cmd\":\"DRAIN\",\"queue\":\"q\"}"), "\"ok\":true");
+    CHECK(mq_persist_wants_snapshot(daemon.engine)); /* now they are */
+    CHECK_INT(mq_engine_snapshot(daemon.engine), 0);
+    CHECK(!mq_persist_wants_snapshot(daemon.engine));
+    daemon_stop(&daemon);
     remove_folder();
 }
 
