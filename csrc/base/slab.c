@@ -3,12 +3,16 @@
 #include "base/check.h"
 #include "base/mem.h"
 
+#include <stdatomic.h>
 #include <sys/mman.h>
+#include <time.h>
 
 #define SPAN_BYTES ((size_t)64 << 10)
 #define FIRST_REGION_BYTES ((size_t)1 << 20)
 #define REGION_BYTES ((size_t)2 << 20) /* a huge page, and aligned like one */
 #define PAGE_BYTES ((size_t)4096)
+#define DEAR_US 1000      /* CPU time to zero a huge page above which the small pages it replaces would have been cheaper */
+#define DEAR_PAUSE_MS 10000
 #define WARM_SPANS 8u /* empty spans that keep their pages, so that a queue that breathes does not fault */
 
 #ifndef MADV_POPULATE_WRITE
@@ -63,9 +67,32 @@ void mq_slab_close(struct mq_slab *slab)
     }
 }
 
-/* Address space for more spans. The first region of a slab is small and costs nothing until it is touched. Those of a slab
- * that needs more are a huge page each, where the kernel has them: zeroing it at once takes a fifth of what the faults of its
- * 512 pages do, and fresh memory is the largest part of what a push costs beside the system calls. */
+static int64_t clock_us(clockid_t clock)
+{
+    struct timespec t;
+    clock_gettime(clock, &t);
+    return (int64_t)t.tv_sec * 1000000 + t.tv_nsec / 1000;
+}
+
+/* Asks for a huge page there. Zeroing it at once takes a fifth of what the faults of its 512 small pages do, and fresh memory is
+ * the largest part of what a push costs beside the system calls. But where a virtual machine gives free memory back to its host,
+ * the host must find all of a huge page anew, which takes five times as long as small pages do that were in use before. So one
+ * that was dear is the last for a while, of all slabs. */
+static void make_huge(char *region)
+{
+    static _Atomic int64_t small_until_ms;
+    int64_t now_ms = clock_us(CLOCK_MONOTONIC_COARSE) / 1000;
+    if (now_ms < atomic_load_explicit(&small_until_ms, memory_order_relaxed))
+        return;
+    madvise(region, REGION_BYTES, MADV_HUGEPAGE);
+    int64_t begin_us = clock_us(CLOCK_THREAD_CPUTIME_ID);
+    *(volatile char *)region = 0;
+    if (clock_us(CLOCK_THREAD_CPUTIME_ID) - begin_us > DEAR_US)
+        atomic_store_explicit(&small_until_ms, now_ms + DEAR_PAUSE_MS, memory_order_relaxed);
+}
+
+/* Address space for more spans. The first region of a slab is small and costs nothing until it is touched; a slab that needs more
+ * gets huge pages. */
 static int add_region(struct mq_slab *slab)
 {
     bool first = mq_list_empty(&slab->regions);
@@ -83,7 +110,7 @@ static int add_region(struct mq_slab *slab)
     slab->region = (char *)(((uintptr_t)region->mapped + align - 1) & ~(uintptr_t)(align - 1));
     slab->region_end = slab->region + n;
     if (!first)
-        madvise(slab->region, n, MADV_HUGEPAGE);
+        make_huge(slab->region);
     return 0;
 }
 
