@@ -21,10 +21,7 @@
 static int apply(void *context, const struct mq_record *record)
 {
     struct mq_engine *engine = context;
-    struct mq_shard *shard = mq_engine_shard(engine, record->slot);
-    if (record->at_ms > shard->now_ms && record->type < MQ_REC_STATE_SLOT)
-        shard->now_ms = record->at_ms; /* a clock that was set back meanwhile must not undo what has happened */
-    mq_apply_locked(shard, record); /* nobody else is there yet */
+    mq_apply_locked(mq_engine_shard(engine, record->slot), record); /* nobody else is there yet */
     return 0;
 }
 
@@ -34,18 +31,41 @@ static int load(void *context, const struct mq_record *record)
     return mq_admit_objects(context, record) ? -EBADMSG : apply(context, record);
 }
 
-/* Connections are gone: what they held is pending again, in its old place. What is held by lease is so until the lease ends. */
+/* Would it last longer than if it began now? Then the clock was put back since. */
+static bool lasts_too_long(const struct mq_hold *hold, int64_t now_ms)
+{
+    const struct mq_options *options = mq_job_options(hold->job);
+    return hold->lease_until_ms > mq_time_add(now_ms, hold->lease_ms) ||
+           (hold->timeout_at_ms != MQ_NEVER && hold->timeout_at_ms > mq_time_add(now_ms, options->timeout_ms));
+}
+
+/* Connections are gone: what they held is pending again, in its old place. What is held by lease is so until the lease ends; by a
+ * clock that was put back it would last for too long, so such a lease starts again. */
 static void give_back(struct mq_shard *shard, int64_t now_ms)
 {
     struct mq_job *job;
     int64_t now = mq_shard_lock(shard, now_ms);
     for (unsigned i = 0; i < MQ_SLOTS_A_SHARD; i++)
         for (uint64_t from = 0; (job = mq_index_up(&shard->slots[i].jobs, MQ_JOB_ACTIVE, from));) {
+            int status = MQ_DONE;
             from = job->id / MQ_SLOTS + 1;
             if (!job->at.hold->lease_ms)
-                MQ_ASSERT(mq_decide_release_locked(shard, job, 0, false, now) == MQ_DONE); /* at the start nothing is short */
+                status = mq_decide_release_locked(shard, job, 0, false, now);
+            else if (lasts_too_long(job->at.hold, now))
+                status = mq_decide_extend_locked(shard, job, 0, now);
+            MQ_ASSERT(status == MQ_DONE); /* at the start nothing is short */
         }
     mq_shard_unlock(shard);
+}
+
+/* A restart fills the buckets of rate limits. */
+static void fill_buckets(struct mq_shard *shard, int64_t now_ms)
+{
+    struct mq_queue *queue;
+    for (unsigned i = 0; i < MQ_SLOTS_A_SHARD; i++)
+        for (size_t at = 0; (queue = mq_map_next(&shard->slots[i].queues, &at));)
+            if (queue->limits.rate)
+                mq_limits_set_rate(&queue->limits, queue->limits.rate, queue->limits.duration_ms, now_ms);
 }
 
 int mq_persist_recover(struct mq_engine *engine)
@@ -57,8 +77,10 @@ int mq_persist_recover(struct mq_engine *engine)
     for (unsigned i = 0; i < MQ_SHARDS; i++)
         kept += atomic_load(&engine->shards[i].done_n);
     atomic_store(&engine->kept, kept); /* before any shard is locked: what is due then goes, and is counted down */
-    for (unsigned i = 0; i < MQ_SHARDS; i++)
+    for (unsigned i = 0; i < MQ_SHARDS; i++) {
+        fill_buckets(&engine->shards[i], mq_engine_now(engine));
         give_back(&engine->shards[i], mq_engine_now(engine));
+    }
     mq_mutex_lock(&engine->crons.mutex);
     mq_crons_publish(engine);
     mq_mutex_unlock(&engine->crons.mutex);

@@ -74,6 +74,11 @@ TEST(random_commands_come_back_with_and_without_snapshots)
                 CHECK_INT(mq_engine_snapshot(daemon.engine), 0);
             if (i % 150 == 149)
                 check_comes_back(&daemon, &now);
+            if (i % 200 == 199) { /* by a clock that was put back */
+                now = mq_engine_now(daemon.engine) - (int64_t)random_below(&random, 100000);
+                daemon_stop(&daemon);
+                daemon = start(now, MQ_SYNC_NONE);
+            }
         }
         daemon_stop(&daemon);
         remove_folder();
@@ -166,6 +171,39 @@ TEST(snapshots_let_the_log_before_the_last_but_one_go)
     daemon_stop(&daemon);
     daemon = start(T0, MQ_SYNC_ALWAYS);
     CHECK_HAS(run(daemon.engine, "{\"cmd\":\"STATS\"}"), "\"queued\":300");
+    daemon_stop(&daemon);
+    remove_folder();
+}
+
+/* A day earlier by the clock than it ended: what was put off waits until then, as it says; nothing else stands still. */
+TEST(a_start_with_a_clock_that_was_put_back_stops_nothing)
+{
+    enum { DAY = 86400000 };
+    static const char *const late = "{\"cmd\":\"PULL\",\"queue\":\"q\",\"timeout\":0,\"lease\":5000}";
+    new_folder();
+    struct daemon daemon = start(T0 + DAY, MQ_SYNC_ALWAYS);
+    run_ok(daemon.engine, "{\"cmd\":\"RATELIMIT\",\"queue\":\"q\",\"limit\":2,\"duration\":1000}");
+    run_ok(daemon.engine, "{\"cmd\":\"PUSH\",\"queue\":\"q\",\"data\":\"leased\"}");
+    run_ok(daemon.engine, "{\"cmd\":\"PUSH\",\"queue\":\"q\",\"data\":\"timed\",\"timeout\":3000,\"maxAttempts\":9,\"backoff\":3600000}");
+    run_ok(daemon.engine, "{\"cmd\":\"PUSH\",\"queue\":\"q\",\"data\":\"put off\",\"delay\":1000}");
+    CHECK_HAS(run_ok(daemon.engine, late), "leased");
+    CHECK_HAS(run_ok(daemon.engine, "{\"cmd\":\"PULL\",\"queue\":\"q\",\"timeout\":0,\"lease\":600000}"), "timed");
+    daemon_stop(&daemon);
+    daemon = start(T0 + 1, MQ_SYNC_ALWAYS);
+    CHECK_INT(mq_engine_snapshot(daemon.engine), 0);
+    daemon_stop(&daemon);
+    daemon = start(T0, MQ_SYNC_ALWAYS); /* from the snapshot, and earlier again */
+    CHECK_HAS(run(daemon.engine, "{\"cmd\":\"STATS\"}"), "\"queued\":0,\"processing\":2,\"delayed\":1");
+    run_ok(daemon.engine, "{\"cmd\":\"PUSH\",\"queue\":\"q\",\"data\":\"new\",\"delay\":100}");
+    later(daemon.engine, 100);
+    CHECK_HAS(run_ok(daemon.engine, late), "new");
+    later(daemon.engine, 2901); /* the timeout */
+    CHECK_HAS(run(daemon.engine, "{\"cmd\":\"STATS\"}"), "\"processing\":2");
+    later(daemon.engine, 2000);
+    CHECK_HAS(run_ok(daemon.engine, late), "leased");
+    later(daemon.engine, DAY - 5001 + 1000);
+    mq_engine_check(daemon.engine);
+    CHECK_HAS(run(daemon.engine, "{\"cmd\":\"STATS\"}"), "\"delayed\":0");
     daemon_stop(&daemon);
     remove_folder();
 }
