@@ -3,7 +3,6 @@
 #include "base/check.h"
 #include "base/mem.h"
 
-#include <stdatomic.h>
 #include <sys/mman.h>
 #include <time.h>
 
@@ -55,6 +54,7 @@ void mq_slab_init(struct mq_slab *slab)
     mq_list_init(&slab->regions);
     slab->warm_n = 0;
     slab->region = slab->region_end = NULL;
+    slab->small_until_ms = 0;
 }
 
 void mq_slab_close(struct mq_slab *slab)
@@ -77,18 +77,17 @@ static int64_t clock_us(clockid_t clock)
 /* Asks for a huge page there. Zeroing it at once takes a fifth of what the faults of its 512 small pages do, and fresh memory is
  * the largest part of what a push costs beside the system calls. But where a virtual machine gives free memory back to its host,
  * the host must find all of a huge page anew, which takes five times as long as small pages do that were in use before. So one
- * that was dear is the last for a while, of all slabs. */
-static void make_huge(char *region)
+ * that was dear is the slab's last for a while. */
+static void make_huge(struct mq_slab *slab)
 {
-    static _Atomic int64_t small_until_ms;
     int64_t now_ms = clock_us(CLOCK_MONOTONIC_COARSE) / 1000;
-    if (now_ms < atomic_load_explicit(&small_until_ms, memory_order_relaxed))
+    if (now_ms < slab->small_until_ms)
         return;
-    madvise(region, REGION_BYTES, MADV_HUGEPAGE);
+    madvise(slab->region, REGION_BYTES, MADV_HUGEPAGE);
     int64_t begin_us = clock_us(CLOCK_THREAD_CPUTIME_ID);
-    *(volatile char *)region = 0;
+    *(volatile char *)slab->region = 0;
     if (clock_us(CLOCK_THREAD_CPUTIME_ID) - begin_us > DEAR_US)
-        atomic_store_explicit(&small_until_ms, now_ms + DEAR_PAUSE_MS, memory_order_relaxed);
+        slab->small_until_ms = now_ms + DEAR_PAUSE_MS;
 }
 
 /* Address space for more spans. The first region of a slab is small and costs nothing until it is touched; a slab that needs more
@@ -110,7 +109,7 @@ static int add_region(struct mq_slab *slab)
     slab->region = (char *)(((uintptr_t)region->mapped + align - 1) & ~(uintptr_t)(align - 1));
     slab->region_end = slab->region + n;
     if (!first)
-        make_huge(slab->region);
+        make_huge(slab);
     return 0;
 }
 

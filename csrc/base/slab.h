@@ -24,6 +24,7 @@ struct mq_slab {
     unsigned warm_n;                                     /* of them, how many kept their pages */
     char *region, *region_end;                           /* address space not yet made into spans */
     struct mq_list regions;
+    int64_t small_until_ms; /* no huge page is asked for before, by the coarse monotonic clock */
 };
 
 void mq_slab_init(struct mq_slab *slab);
