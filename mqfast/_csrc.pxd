@@ -60,6 +60,7 @@ cdef extern from "mqfast.h" nogil:
     enum mq_work:
         MQ_WORK_TIMEOUTS
         MQ_WORK_DEPENDENCIES
+        MQ_WORK_MEMORY
         MQ_WORK_CRON
         MQ_WORK_SNAPSHOT
         MQ_WORK_REPORT

@@ -14,6 +14,8 @@ TIMEOUTS: int
 """Work: what ends by itself, as timeouts and leases of held jobs, times to live, retention of completed jobs."""
 DEPENDENCIES: int
 """Work: jobs that wait for other jobs."""
+MEMORY: int
+"""Work: queues fill fast, and memory is made ready for them."""
 SNAPSHOT: int
 """Work: enough was logged that a snapshot is worth it: snapshot()."""
 REPORT: int
@@ -107,8 +109,8 @@ class Engine:
         """Sleep until some of this work is due (True), or until stop_waiting() (False). One thread for each work."""
 
     def sweep(self, work: int, limit: int) -> int:
-        """Do what is due of TIMEOUTS or DEPENDENCIES, at most about limit pieces; how many were done. Works in slices
-        of a fraction of a millisecond and lets others at the queues in between."""
+        """Do what is due of TIMEOUTS, DEPENDENCIES or MEMORY, at most about limit pieces; how many were done. Works in
+        slices of a fraction of a millisecond and lets others at the queues in between."""
 
     def run_log(self) -> None:
         """Write the log on the calling thread until stop_log(); returns at once without a folder.

@@ -20,11 +20,10 @@ from typing import TYPE_CHECKING
 from mqfast import __version__, tokens
 from mqfast._engine import Engine, EngineError, Reactors
 from mqfast.control.cron import Cron, first_run
-from mqfast.control.dependencies import Dependencies
 from mqfast.control.keeper import Keeper
 from mqfast.control.reports import Reports
+from mqfast.control.sweeps import sweeps
 from mqfast.control.ticker import Loop, Tickers
-from mqfast.control.timeouts import Timeouts
 from mqfast.errors import ServerError, SettingsError
 from mqfast.settings import Settings
 from mqfast.sockets import Listeners
@@ -267,7 +266,7 @@ class _Threads:
         http_sockets: list[socket.socket],
     ) -> None:
         cron = Cron(engine, wall_ms=lambda: time.time_ns() // 1_000_000)
-        loops: list[Loop] = [Timeouts(engine), Dependencies(engine), cron, Reports(reactors, settings)]
+        loops: list[Loop] = [*sweeps(engine), cron, Reports(reactors, settings)]
         self._tickers = Tickers(engine, loops, self._loop_failed)
         self._keeper = Keeper(engine, self._loop_failed)
         self.http = _http(settings, engine, reactors, http_sockets, self._loop_failed) if settings.http else None

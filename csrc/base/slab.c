@@ -12,6 +12,8 @@
 #define PAGE_BYTES ((size_t)4096)
 #define DEAR_US 1000      /* CPU time to zero a huge page above which the small pages it replaces would have been cheaper */
 #define DEAR_PAUSE_MS 10000
+#define FAST_MS 100        /* a slab that has filled a region in less is to find the next one ready */
+#define STRIDE_BYTES ((size_t)256 << 10) /* populated in one call: others map memory in between */
 #define WARM_SPANS 8u /* empty spans that keep their pages, so that a queue that breathes does not fault */
 
 #ifndef MADV_POPULATE_WRITE
@@ -27,10 +29,13 @@ struct span {
     uint32_t size; /* of its objects */
 };
 
-struct region {
+struct mq_region {
     struct mq_list node;
     void *mapped;
     size_t mapped_n;
+    char *begin, *end; /* of the spans */
+    bool populated;    /* all of it */
+    bool dear;         /* it is a huge page, and took long */
 };
 
 #if defined(__SANITIZE_ADDRESS__)
@@ -54,17 +59,24 @@ void mq_slab_init(struct mq_slab *slab)
     mq_list_init(&slab->regions);
     slab->warm_n = 0;
     slab->region = slab->region_end = NULL;
-    slab->small_until_ms = 0;
+    slab->region_populated = slab->wants = false;
+    slab->next = NULL;
+    slab->small_until_ms = slab->grown_ms = 0;
+}
+
+static void free_region(struct mq_region *region)
+{
+    if (region)
+        munmap(region->mapped, region->mapped_n);
+    mq_free(region);
 }
 
 void mq_slab_close(struct mq_slab *slab)
 {
     struct mq_list *node;
-    while ((node = mq_list_pop(&slab->regions))) {
-        struct region *region = mq_list_entry(node, struct region, node);
-        munmap(region->mapped, region->mapped_n);
-        mq_free(region);
-    }
+    while ((node = mq_list_pop(&slab->regions)))
+        free_region(mq_list_entry(node, struct mq_region, node));
+    free_region(slab->next);
 }
 
 static int64_t clock_us(clockid_t clock)
@@ -74,42 +86,89 @@ static int64_t clock_us(clockid_t clock)
     return (int64_t)t.tv_sec * 1000000 + t.tv_nsec / 1000;
 }
 
+/* Coarse: it costs nothing. */
+static int64_t clock_ms(void) { return clock_us(CLOCK_MONOTONIC_COARSE) / 1000; }
+
 /* Asks for a huge page there. Zeroing it at once takes a fifth of what the faults of its 512 small pages do, and fresh memory is
  * the largest part of what a push costs beside the system calls. But where a virtual machine gives free memory back to its host,
  * the host must find all of a huge page anew, which takes five times as long as small pages do that were in use before. So one
  * that was dear is the slab's last for a while. */
-static void make_huge(struct mq_slab *slab)
+static void make_huge(struct mq_region *region)
 {
-    int64_t now_ms = clock_us(CLOCK_MONOTONIC_COARSE) / 1000;
-    if (now_ms < slab->small_until_ms)
-        return;
-    madvise(slab->region, REGION_BYTES, MADV_HUGEPAGE);
+    madvise(region->begin, REGION_BYTES, MADV_HUGEPAGE);
     int64_t begin_us = clock_us(CLOCK_THREAD_CPUTIME_ID);
-    *(volatile char *)slab->region = 0;
-    if (clock_us(CLOCK_THREAD_CPUTIME_ID) - begin_us > DEAR_US)
-        slab->small_until_ms = now_ms + DEAR_PAUSE_MS;
+    *(volatile char *)region->begin = 0;
+    region->dear = clock_us(CLOCK_THREAD_CPUTIME_ID) - begin_us > DEAR_US;
 }
 
-/* Address space for more spans. The first region of a slab is small and costs nothing until it is touched; a slab that needs more
- * gets huge pages. */
-static int add_region(struct mq_slab *slab)
+/* Address space for n bytes of spans. */
+static struct mq_region *map_region(size_t n, size_t align)
 {
-    bool first = mq_list_empty(&slab->regions);
-    size_t n = first ? FIRST_REGION_BYTES : REGION_BYTES, align = first ? SPAN_BYTES : REGION_BYTES;
-    struct region *region = mq_alloc(sizeof *region);
+    struct mq_region *region = mq_alloc_zero(sizeof *region);
     if (!region)
-        return -1;
+        return NULL;
     region->mapped_n = n + align;
     region->mapped = mmap(NULL, region->mapped_n, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (region->mapped == MAP_FAILED) {
         mq_free(region);
-        return -1;
+        return NULL;
     }
+    region->begin = (char *)(((uintptr_t)region->mapped + align - 1) & ~(uintptr_t)(align - 1));
+    region->end = region->begin + n;
+    return region;
+}
+
+static bool may_be_huge(const struct mq_slab *slab) { return clock_ms() >= slab->small_until_ms; }
+
+struct mq_region *mq_region_make(bool huge)
+{
+    struct mq_region *region = map_region(REGION_BYTES, REGION_BYTES);
+    if (!region)
+        return NULL;
+    if (huge)
+        make_huge(region);
+    region->populated = true;
+    for (char *at = region->begin; at < region->end && region->populated; at += STRIDE_BYTES)
+        region->populated = madvise(at, STRIDE_BYTES, MADV_POPULATE_WRITE) == 0;
+    return region;
+}
+
+bool mq_slab_wants(const struct mq_slab *slab, bool *huge)
+{
+    *huge = slab->wants && may_be_huge(slab);
+    return slab->wants;
+}
+
+void mq_slab_give(struct mq_slab *slab, struct mq_region *region)
+{
+    slab->wants = false;
+    free_region(slab->next); /* another thread was faster */
+    slab->next = region;
+}
+
+/* More room for spans. The first region of a slab is small and costs nothing until it is touched. Those of a slab that needs more
+ * may be a huge page each; one that needs more soon asks for the next to be made ready by another thread. */
+static int add_region(struct mq_slab *slab)
+{
+    struct mq_region *region = slab->next;
+    bool first = mq_list_empty(&slab->regions);
+    if (!region) {
+        region = first ? map_region(FIRST_REGION_BYTES, SPAN_BYTES) : map_region(REGION_BYTES, REGION_BYTES);
+        if (!region)
+            return -1;
+        if (!first && may_be_huge(slab))
+            make_huge(region);
+    }
+    int64_t now_ms = clock_ms();
+    if (region->dear)
+        slab->small_until_ms = now_ms + DEAR_PAUSE_MS;
+    slab->wants = !first && now_ms - slab->grown_ms < FAST_MS;
+    slab->grown_ms = now_ms;
+    slab->next = NULL;
     mq_list_append(&slab->regions, &region->node);
-    slab->region = (char *)(((uintptr_t)region->mapped + align - 1) & ~(uintptr_t)(align - 1));
-    slab->region_end = slab->region + n;
-    if (!first)
-        make_huge(slab);
+    slab->region = region->begin;
+    slab->region_end = region->end;
+    slab->region_populated = region->populated;
     return 0;
 }
 
@@ -126,7 +185,7 @@ static struct span *open_span(struct mq_slab *slab, uint32_t size)
             return NULL;
         span = (struct span *)(void *)slab->region;
         slab->region += SPAN_BYTES;
-        span->populated = (char *)span + PAGE_BYTES;
+        span->populated = slab->region_populated ? span_end(span) : (char *)span + PAGE_BYTES;
     }
     span->freed = NULL;
     span->fresh = (char *)span + (sizeof *span + MQ_SLAB_STEP - 1) / MQ_SLAB_STEP * MQ_SLAB_STEP;

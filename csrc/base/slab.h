@@ -12,6 +12,7 @@
 
 #include "base/list.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -23,8 +24,12 @@ struct mq_slab {
     struct mq_list empty;                                /* spans without objects, of any class */
     unsigned warm_n;                                     /* of them, how many kept their pages */
     char *region, *region_end;                           /* address space not yet made into spans */
+    bool region_populated;                               /* all of it has its pages */
+    bool wants;                                          /* it grows so fast that the next region should be made ready */
     struct mq_list regions;
-    int64_t small_until_ms; /* no huge page is asked for before, by the coarse monotonic clock */
+    struct mq_region *next;  /* made ready; NULL = not */
+    int64_t grown_ms;        /* when the last region was begun, by the coarse monotonic clock */
+    int64_t small_until_ms;  /* no huge page is asked for before */
 };
 
 void mq_slab_init(struct mq_slab *slab);
@@ -33,6 +38,14 @@ void mq_slab_close(struct mq_slab *slab);
 /* NULL when there is no memory. */
 void *mq_slab_get(struct mq_slab *slab, size_t size);
 void mq_slab_put(struct mq_slab *slab, void *object, size_t size);
+
+/* Fresh memory is a good part of what a push costs. While a slab grows fast, another thread may get the next region ready:
+ * whether it wants one (and of huge pages) is asked with the slab's mutex, and the region is given with it, but made without. */
+bool mq_slab_wants(const struct mq_slab *slab, bool *huge);
+/* NULL when there is no memory. */
+struct mq_region *mq_region_make(bool huge);
+/* NULL: there is none; the slab helps itself. */
+void mq_slab_give(struct mq_slab *slab, struct mq_region *region);
 /* Bytes that an object of this size takes. */
 static inline size_t mq_slab_bytes(size_t size)
 {

@@ -107,6 +107,7 @@ int64_t mq_engine_tick(mq_engine *engine);
 enum mq_work {
     MQ_WORK_TIMEOUTS,     /* timeouts and leases of held jobs, TTLs, completed jobs kept long enough */
     MQ_WORK_DEPENDENCIES, /* jobs that wait for others */
+    MQ_WORK_MEMORY,       /* queues fill fast: memory is made ready for them */
     MQ_WORK_CRON,         /* schedules that must be worked out, crons whose time has come: by the three functions below */
     MQ_WORK_SNAPSHOT,     /* so much was logged that mq_engine_snapshot is worth it */
     MQ_WORK_REPORT,       /* the net has refused something: mq_net_take_report says what */

@@ -48,8 +48,10 @@ static void log_committed(void *context)
 static void shard_due(void *context, unsigned shard, enum mq_due due, int64_t due_ms)
 {
     struct mq_engine *engine = context;
+    static const enum mq_work works[MQ_DUES] = {
+        [MQ_DUE_TIMEOUTS] = MQ_WORK_TIMEOUTS, [MQ_DUE_DEPENDENCIES] = MQ_WORK_DEPENDENCIES, [MQ_DUE_MEMORY] = MQ_WORK_MEMORY};
     if (due != MQ_DUE_READY)
-        mq_hook_due(&engine->hooks[due == MQ_DUE_TIMEOUTS ? MQ_WORK_TIMEOUTS : MQ_WORK_DEPENDENCIES], due_ms);
+        mq_hook_due(&engine->hooks[works[due]], due_ms);
     else if (engine->on_ready)
         engine->on_ready(engine->net_context, shard);
 }
@@ -167,7 +169,7 @@ static int64_t next_due(const struct mq_engine *engine, enum mq_due due)
 }
 
 /* By enum mq_work. */
-static const enum mq_due dues[] = {MQ_DUE_TIMEOUTS, MQ_DUE_DEPENDENCIES};
+static const enum mq_due dues[] = {MQ_DUE_TIMEOUTS, MQ_DUE_DEPENDENCIES, MQ_DUE_MEMORY};
 
 uint64_t mq_engine_sweep(struct mq_engine *engine, enum mq_work work, uint64_t limit)
 {
@@ -182,8 +184,9 @@ uint64_t mq_engine_sweep(struct mq_engine *engine, enum mq_work work, uint64_t l
             struct mq_shard *shard = &engine->shards[i];
             if (!mq_shard_is_due(shard, due, now))
                 continue;
-            done += due == MQ_DUE_DEPENDENCIES ? mq_depend_sweep(engine, shard, now, MQ_DUE_SLICE)
-                                               : mq_shard_sweep(shard, due, now);
+            done += due == MQ_DUE_MEMORY         ? mq_shard_extend(shard)
+                    : due == MQ_DUE_DEPENDENCIES ? mq_depend_sweep(engine, shard, now, MQ_DUE_SLICE)
+                                                 : mq_shard_sweep(shard, due, now);
         }
     }
     return done;
@@ -242,6 +245,7 @@ int64_t mq_engine_tick(struct mq_engine *engine)
                 done++;
         done += mq_engine_sweep(engine, MQ_WORK_TIMEOUTS, UINT64_MAX);
         done += mq_engine_sweep(engine, MQ_WORK_DEPENDENCIES, UINT64_MAX);
+        done += mq_engine_sweep(engine, MQ_WORK_MEMORY, UINT64_MAX);
     }
     for (unsigned due = 0; due < MQ_DUES; due++) {
         int64_t at = next_due(engine, due);

@@ -7,7 +7,7 @@
 #include "queue/access.h"
 #include "queue/shard.h"
 
-#define MQ_WORKS 5u /* enum mq_work */
+#define MQ_WORKS 6u /* enum mq_work */
 
 /* queue/cron.h says what they are. */
 struct mq_crons {

@@ -96,6 +96,8 @@ static inline int64_t dependencies_due(const struct mq_shard *shard)
     return MQ_UNLIKELY(any) ? or_retry(shard, 0) : MQ_NEVER;
 }
 
+static inline int64_t memory_due(const struct mq_shard *shard) { return MQ_UNLIKELY(shard->jobs.wants) ? 0 : MQ_NEVER; }
+
 static inline void publish_due(struct mq_shard *shard, enum mq_due which, int64_t due, bool wake)
 {
     int64_t seen = atomic_load_explicit(&shard->due_ms[which], memory_order_relaxed);
@@ -159,6 +161,7 @@ static uint64_t unlock(struct mq_shard *shard, bool wake)
     publish_due(shard, MQ_DUE_READY, ready_due(shard), true);
     publish_due(shard, MQ_DUE_TIMEOUTS, timeouts_due(shard), true);
     publish_due(shard, MQ_DUE_DEPENDENCIES, dependencies_due(shard), wake);
+    publish_due(shard, MQ_DUE_MEMORY, memory_due(shard), true);
     uint64_t seq = shard->log_seq;
     mq_mutex_unlock(&shard->mutex);
     return seq;
@@ -167,6 +170,22 @@ static uint64_t unlock(struct mq_shard *shard, bool wake)
 uint64_t mq_shard_unlock(struct mq_shard *shard) { return unlock(shard, true); }
 
 uint64_t mq_shard_unlock_to_sweep(struct mq_shard *shard) { return unlock(shard, false); }
+
+unsigned mq_shard_extend(struct mq_shard *shard)
+{
+    bool huge;
+    mq_mutex_lock(&shard->mutex);
+    bool wants = mq_slab_wants(&shard->jobs, &huge);
+    mq_mutex_unlock(&shard->mutex);
+    if (!wants)
+        return 0;
+    struct mq_region *region = mq_region_make(huge);
+    mq_mutex_lock(&shard->mutex);
+    mq_slab_give(&shard->jobs, region);
+    publish_due(shard, MQ_DUE_MEMORY, memory_due(shard), false);
+    mq_mutex_unlock(&shard->mutex);
+    return region != NULL;
+}
 
 unsigned mq_shard_sweep(struct mq_shard *shard, enum mq_due due, int64_t now_ms)
 {

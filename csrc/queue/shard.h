@@ -1,11 +1,11 @@
 /* A shard: 32 slots under one mutex, with the timers of their jobs. 32 shards make the state.
  *
  * Everything reachable from a shard is guarded by its mutex; functions that need it end in _locked. A thread holds at most
- * one shard's mutex. What will need attention is of three kinds (enum mq_due), each with its next time in `due_ms`, which anyone
+ * one shard's mutex. What will need attention is of four kinds (enum mq_due), each with its next time in `due_ms`, which anyone
  * may read without the mutex; `on_due` tells whoever sleeps that it came nearer:
  * READY: `due` (queues, by their first delayed job, or the next token of a rate limit that a waiter needs), for the reactors;
  * TIMEOUTS: `deadlines` (holds, by the end of lease or timeout), `ttls` (jobs not yet pulled), `done` (completed jobs, kept for a
- * while); DEPENDENCIES: `unlinked`, `settled`, `orphans`. The control loops sweep the last two.
+ * while); DEPENDENCIES: `unlinked`, `settled`, `orphans`; MEMORY: `jobs`, if it grows fast. The control loops sweep the last three.
  */
 #ifndef MQ_SHARD_H
 #define MQ_SHARD_H
@@ -25,8 +25,8 @@
 #define MQ_DUE_FIRST 64u  /* timers that whoever comes with a command handles first */
 #define MQ_DUE_SLICE 256u /* timers handled in one go by those whose work it is */
 
-enum mq_due { MQ_DUE_READY, MQ_DUE_TIMEOUTS, MQ_DUE_DEPENDENCIES };
-#define MQ_DUES 3u
+enum mq_due { MQ_DUE_READY, MQ_DUE_TIMEOUTS, MQ_DUE_DEPENDENCIES, MQ_DUE_MEMORY };
+#define MQ_DUES 4u
 
 struct mq_counts {
     uint64_t ready, delayed, parents, active, dead, completed;
@@ -105,6 +105,9 @@ static inline void mq_shard_wake_for_dependencies(struct mq_shard *shard)
 /* One slice of what is due of READY or TIMEOUTS, under the lock for as long as it takes, and letting in who waits for it
  * afterwards. Returns how many timers were handled. */
 unsigned mq_shard_sweep(struct mq_shard *shard, enum mq_due due, int64_t now_ms);
+
+/* Makes memory ready that the shard will soon need, without its mutex. Returns how much of it there is now: 1 or 0. */
+unsigned mq_shard_extend(struct mq_shard *shard);
 
 static inline bool mq_shard_is_due(const struct mq_shard *shard, enum mq_due due, int64_t now_ms)
 {

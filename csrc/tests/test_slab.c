@@ -5,6 +5,9 @@
 #define mq_slab_close slab_close
 #define mq_slab_get slab_get
 #define mq_slab_put slab_put
+#define mq_slab_wants slab_wants
+#define mq_slab_give slab_give
+#define mq_region_make region_make
 #include "base/slab.c"
 
 #include "tests/test.h"
@@ -101,6 +104,60 @@ TEST(slab_uses_memory_of_freed_objects_again)
             CHECK_INT(now, regions);
         regions = now;
     }
+    slab_close(&slab);
+}
+
+/* Allocates until the slab begins another region. */
+static void fill_region(struct mq_slab *slab)
+{
+    for (const char *end = slab->region_end; slab->region_end == end;)
+        CHECK(slab_get(slab, MQ_SLAB_MAX));
+}
+
+TEST(slab_that_grows_fast_wants_a_region_made_ready_and_takes_it)
+{
+    struct mq_slab slab;
+    bool huge;
+    slab_init(&slab);
+    fill_region(&slab);
+    CHECK(!slab_wants(&slab, &huge)); /* many a slab has one region and needs no more */
+    slab.grown_ms = 0;
+    fill_region(&slab);
+    CHECK(!slab_wants(&slab, &huge)); /* it took its time */
+    slab.grown_ms = INT64_MAX / 2;
+    fill_region(&slab);
+    CHECK(slab_wants(&slab, &huge));
+    for (int i = 0; i < 2; i++) { /* two threads made one */
+        slab_give(&slab, region_make(i == 0));
+        CHECK(!slab_wants(&slab, &huge));
+    }
+    const struct mq_region *ready = slab.next;
+    CHECK(ready && ready->populated);
+    slab.grown_ms = INT64_MAX / 2;
+    fill_region(&slab);
+    CHECK(slab.region_end == ready->end && slab.region_populated && !slab.next);
+    CHECK(slab_wants(&slab, &huge));
+    slab_give(&slab, NULL); /* no memory: it helps itself */
+    slab.grown_ms = 0;
+    fill_region(&slab);
+    CHECK(!slab.region_populated);
+    slab_give(&slab, region_make(false)); /* given, and never needed */
+    slab_close(&slab);
+}
+
+TEST(slab_asks_for_no_huge_pages_for_a_while_after_a_dear_one)
+{
+    struct mq_slab slab;
+    bool huge;
+    slab_init(&slab);
+    fill_region(&slab);
+    slab_give(&slab, region_make(true));
+    slab.next->dear = true;
+    slab.grown_ms = INT64_MAX / 2;
+    fill_region(&slab);
+    CHECK(slab_wants(&slab, &huge) && !huge);
+    slab.small_until_ms = 1; /* it is over */
+    CHECK(slab_wants(&slab, &huge) && huge);
     slab_close(&slab);
 }
 

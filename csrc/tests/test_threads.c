@@ -283,6 +283,50 @@ static void *move_time(void *argument)
     return NULL;
 }
 
+/* --- memory --- */
+
+static void *make_memory_ready(void *engine)
+{
+    while (mq_engine_wait(engine, MQ_WORK_MEMORY))
+        mq_engine_sweep(engine, MQ_WORK_MEMORY, 100);
+    return NULL;
+}
+
+static void *push_much(void *argument)
+{
+    struct actor *actor = argument;
+    static char padding[1000];
+    memset(padding, ' ', sizeof padding - 1);
+    for (int64_t i = 0; i < actor->jobs; i++) {
+        char line[2000];
+        int n = snprintf(line, sizeof line, "{\"cmd\":\"PUSH\",\"queue\":\"q%u\",\"data\":[%s1]}", actor->number % 2, padding + 10 * (i % 90));
+        CHECK_HAS(run_bytes(s.engine, line, (size_t)n), "\"ok\":true");
+    }
+    run_forget();
+    return NULL;
+}
+
+TEST(memory_is_made_ready_while_others_push)
+{
+    struct actor actors[3];
+    pthread_t memory;
+    s.engine = engine_new();
+    CHECK_INT(pthread_create(&memory, NULL, make_memory_ready, s.engine), 0);
+    for (unsigned i = 0; i < 3; i++) {
+        actors[i] = (struct actor){.number = i, .jobs = 20000};
+        CHECK_INT(pthread_create(&actors[i].thread, NULL, push_much, &actors[i]), 0);
+    }
+    for (unsigned i = 0; i < 3; i++)
+        pthread_join(actors[i].thread, NULL);
+    mq_engine_stop_waiting(s.engine);
+    pthread_join(memory, NULL);
+    mq_engine_check(s.engine);
+    CHECK_HAS(execute("{\"cmd\":\"STATS\"}", 0), "\"queued\":60000,");
+    mq_engine_free(s.engine);
+}
+
+/* --- time --- */
+
 TEST(timers_fire_while_another_thread_moves_the_time)
 {
     struct actor clockmaker[1];
