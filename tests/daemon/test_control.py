@@ -26,8 +26,8 @@ PUSHES = {
 }
 
 
-@pytest.mark.parametrize(("module", "cls"), [("cron", "Cron"), ("timeouts", "Timeouts")])
-def test_a_loop_that_dies_takes_the_daemon_down_with_a_message(module: str, cls: str) -> None:
+@pytest.mark.parametrize(("loop", "module", "cls"), [("cron", "cron", "Cron"), ("timeouts", "sweeps", "Sweep")])
+def test_a_loop_that_dies_takes_the_daemon_down_with_a_message(loop: str, module: str, cls: str) -> None:
     process = subprocess.Popen(
         [sys.executable, "-c", BREAK.format(module=module, cls=cls)],
         env=environment(),
@@ -41,11 +41,11 @@ def test_a_loop_that_dies_takes_the_daemon_down_with_a_message(module: str, cls:
         match = re.search(r"127\.0\.0\.1:(\d+)", line)
         assert match is not None, line
         with socket.create_connection(("127.0.0.1", int(match[1])), timeout=PATIENCE) as client:
-            for request in PUSHES[module]:
+            for request in PUSHES[loop]:
                 client.sendall(json.dumps(request).encode() + b"\n")
             _, errors = process.communicate(timeout=PATIENCE)
         assert process.returncode == 1
-        assert f"the {module} loop failed: no more" in errors
+        assert f"the {loop} loop failed: no more" in errors
         assert "Traceback" not in errors
     finally:
         process.kill()
