@@ -11,6 +11,7 @@ from tests.tcp.daemon_process import Daemon
 
 SECONDS = 60.0
 BATCH = [{"data": "x" * 500}] * 1000
+BATCHES = 40  # that stay: 20 MB, which take the child a while
 
 
 def _children(pid: int) -> list[int]:
@@ -24,7 +25,9 @@ def _sockets(pid: int) -> list[str]:
 
 
 def _stopped_child(daemon: Daemon, client: Client) -> int:
-    """The child of a snapshot, stopped after it has closed what it need not have; until then jobs are pushed."""
+    """The child of a snapshot, stopped after it has closed what it need not have; until then jobs come and go."""
+    for _ in range(BATCHES):
+        client.ok("PUSHB", queue="q", jobs=BATCH)
     deadline = time.monotonic() + SECONDS
     while time.monotonic() < deadline:
         for child in _children(daemon.pid):
@@ -35,7 +38,8 @@ def _stopped_child(daemon: Daemon, client: Client) -> int:
                 os.kill(child, signal.SIGCONT)
             except (ProcessLookupError, FileNotFoundError):
                 pass  # it has ended meanwhile: the next one then
-        client.ok("PUSHB", queue="q", jobs=BATCH)
+        client.ok("PUSHB", queue="passing", jobs=BATCH)
+        client.ok("DRAIN", queue="passing")
     raise AssertionError("no child of a snapshot closed its sockets")
 
 
