@@ -9,7 +9,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     char *copy = malloc(size ? size : 1);
-    struct mq_record record, again;
+    struct mq_record record = {0};
     struct mq_frame frame, twin;
     test_aborts = true;
     if (size)
@@ -20,6 +20,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         CHECK(bytes.n < size);
         mq_frame_add(&frame, &record);
         mq_slice written = mq_ring_peek(&frame.bytes), first = written;
+        struct mq_record again = {0};
         CHECK(mq_frame_next(&written, &again) && written.n == 0);
         mq_frame_init(&twin);
         mq_frame_add(&twin, &again);

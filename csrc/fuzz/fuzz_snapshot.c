@@ -19,7 +19,7 @@ static struct fresh first, second;
 
 static uint32_t count_records(mq_slice body)
 {
-    struct mq_record record;
+    struct mq_record record = {0};
     uint32_t n = 0;
     while (mq_frame_next(&body, &record))
         n++;

@@ -14,6 +14,11 @@
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "numbers are copied as they are");
 
 #define HEAD 8u
+#define ID_STEP 1024u /* from one id of a slot to the next */
+
+/* A PUSHED as the one right before it in the frame, but for id and data, and without key and parents. Only its bytes are so: who reads
+ * the frame gets a PUSHED. */
+#define PUSHED_MORE 24u
 #define FIELDS_MAX 40u
 
 enum kind { END, U64, I64, I32, U32, U8, TEXT };
@@ -28,6 +33,7 @@ struct field {
 enum {
     HAS_KEY = 1, HAS_OPTIONS = 2, HAS_PARENTS = 4, PAUSED = 8, SKIP_OVERLAP = 16, SKIP_MISFIRE = 32, /* PUSHED, CRON_SET */
     TTL_RUNS = 64, PULLED = 128,                                                                                    /* STATE_JOB */
+    HAS_ID = 8,                                                                                                     /* PUSHED_MORE */
     HAS_TEXT = 1, KEEP = 2, LOST = 2, UNSENT = 4, DROPPED = 2,                                        /* others */
 };
 
@@ -73,6 +79,7 @@ static const struct field rows[MQ_REC_TYPES][FIELDS_MAX] = {
                           {U64, 0, AT(token)}, {U64, 0, AT(lease_ms)}, {I64, 0, AT(lease_until_ms)}, {I64, 0, AT(timeout_at_ms)},
                           {TEXT, 0, AT(error)}, {TEXT, 0, AT(message)}, {TEXT, 0, AT(result)}, {TEXT, 0, AT(history)}},
     [MQ_REC_STATE_TOTALS] = {{TEXT, 0, AT(parents)}},
+    [PUSHED_MORE] = {{U64, HAS_ID, AT(id)}, {TEXT, 0, AT(data)}},
 };
 
 static unsigned flags_of(const struct mq_record *r)
@@ -131,6 +138,7 @@ void mq_frame_init(struct mq_frame *frame)
 {
     mq_ring_init(&frame->bytes);
     frame->records = 0;
+    frame->last.any = false;
 }
 
 void mq_frame_close(struct mq_frame *frame) { mq_ring_close(&frame->bytes); }
@@ -139,6 +147,7 @@ void mq_frame_clear(struct mq_frame *frame)
 {
     mq_ring_consume(&frame->bytes, mq_ring_used(&frame->bytes));
     frame->records = 0;
+    frame->last.any = false;
 }
 
 int mq_frame_reserve(struct mq_frame *frame, size_t text_n)
@@ -165,18 +174,46 @@ static char *put_field(char *o, const struct field *field, const struct mq_recor
     return o + sizeof size + size;
 }
 
+/* What a batch has in common is written once. */
+static bool is_more(const struct mq_frame *frame, const struct mq_record *r)
+{
+    const __typeof__(frame->last) *last = &frame->last;
+    return last->any && r->type == MQ_REC_PUSHED && !r->has_key && !r->parents.n && r->at_ms == last->at_ms && r->run_at_ms == last->run_at_ms &&
+           r->slot == last->slot && r->priority == last->priority && r->max_attempts == last->max_attempts &&
+           r->backoff_ms == last->backoff_ms && r->max_backoff_ms == last->max_backoff_ms && r->ttl_ms == last->ttl_ms &&
+           r->timeout_ms == last->timeout_ms && mq_slice_eq(r->queue, mq_slice_of(mq_ring_peek(&frame->bytes).p + last->queue_at, last->queue_n));
+}
+
+/* Where the name of the queue stands in a PUSHED: behind the fields of fixed width before it, and its own length. */
+#define QUEUE_AT (HEAD + 8 + 8 + 8 + 4 + 4)
+
+static void remember(struct mq_frame *frame, const struct mq_record *r)
+{
+    frame->last.any = r->type == MQ_REC_PUSHED;
+    if (!frame->last.any)
+        return;
+    frame->last = (__typeof__(frame->last)){
+        .any = true, .slot = r->slot, .priority = r->priority, .at_ms = r->at_ms, .run_at_ms = r->run_at_ms, .max_attempts = r->max_attempts,
+        .backoff_ms = r->backoff_ms, .max_backoff_ms = r->max_backoff_ms, .ttl_ms = r->ttl_ms, .timeout_ms = r->timeout_ms,
+        .queue_at = mq_ring_used(&frame->bytes) + QUEUE_AT, .queue_n = r->queue.n};
+}
+
 void mq_frame_add(struct mq_frame *frame, const struct mq_record *r)
 {
-    unsigned flags = flags_of(r);
+    uint8_t type = is_more(frame, r) ? PUSHED_MORE : r->type;
+    unsigned flags = type != PUSHED_MORE ? flags_of(r) : r->id == frame->last.id + ID_STEP ? 0u : HAS_ID;
     size_t text_n = r->queue.n + r->data.n + r->key.n + r->text.n + r->parents.n + r->name.n + r->schedule.n + r->timezone.n +
                     r->error.n + r->message.n + r->result.n + r->outcomes.n + r->history.n;
     char *start = mq_ring_reserve(&frame->bytes, MQ_FRAME_RECORD_MAX + text_n), *o = start + HEAD;
-    MQ_ASSERT(start && r->type < MQ_REC_TYPES); /* reserved by whoever decided */
-    for (const struct field *field = rows[r->type]; field->kind != END; field++)
+    MQ_ASSERT(start && type < MQ_REC_TYPES); /* reserved by whoever decided */
+    if (type != PUSHED_MORE)
+        remember(frame, r);
+    frame->last.id = r->id;
+    for (const struct field *field = rows[type]; field->kind != END; field++)
         if (!field->condition || flags & field->condition)
             o = put_field(o, field, r);
     uint32_t size = (uint32_t)(o - start - HEAD);
-    start[0] = (char)r->type;
+    start[0] = (char)type;
     start[1] = (char)flags;
     memcpy(start + 2, &r->slot, sizeof r->slot);
     memcpy(start + 4, &size, sizeof size);
@@ -217,12 +254,21 @@ bool mq_frame_next(mq_slice *bytes, struct mq_record *r)
     size_t whole = ((size_t)HEAD + size + 7) / 8 * 8;
     if (whole > bytes->n || rows[(unsigned char)bytes->p[0]][0].kind == END)
         return false;
+    uint8_t type = (uint8_t)bytes->p[0];
     unsigned flags = (unsigned char)bytes->p[1];
     const char *p = bytes->p + HEAD, *end = p + size;
-    *r = (struct mq_record){.type = (uint8_t)bytes->p[0]};
+    if (type == PUSHED_MORE) {
+        if (r->type != MQ_REC_PUSHED)
+            return false;
+        r->id += ID_STEP;
+        r->has_key = false;
+        r->key = r->parents = r->data = (mq_slice){NULL, 0};
+    } else {
+        *r = (struct mq_record){.type = type};
+        set_flags(r, flags);
+    }
     memcpy(&r->slot, bytes->p + 2, sizeof r->slot);
-    set_flags(r, flags);
-    for (const struct field *field = rows[r->type]; field->kind != END && p < end; field++)
+    for (const struct field *field = rows[type]; field->kind != END && p < end; field++)
         if ((!field->condition || flags & field->condition) && !get_field(&p, end, field, r))
             return false;
     *bytes = mq_slice_of(bytes->p + whole, bytes->n - whole);

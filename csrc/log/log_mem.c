@@ -58,7 +58,7 @@ static int mem_replay(struct mq_log *log, mq_log_visit *load, mq_log_visit *visi
     struct log_mem *mem = mem_of(log);
     for (struct entry *entry = mem->first; entry && entry->number <= atomic_load(&mem->committed); entry = entry->next) {
         mq_slice bytes = mq_slice_of(entry->bytes, entry->n);
-        struct mq_record record;
+        struct mq_record record = {0};
         while (bytes.n) {
             MQ_ASSERT(mq_frame_next(&bytes, &record));
             int status = visit(context, &record);

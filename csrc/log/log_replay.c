@@ -57,7 +57,7 @@ bool mq_frame_read(struct mq_frame_cursor *cursor, mq_slice bytes, uint64_t at, 
 
 int mq_frame_visit(mq_slice body, uint32_t records, mq_log_visit *visit, void *context)
 {
-    struct mq_record record;
+    struct mq_record record = {0};
     uint32_t n = 0;
     for (; body.n && mq_frame_next(&body, &record); n++) {
         int status = visit(context, &record);

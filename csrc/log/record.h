@@ -36,8 +36,9 @@ enum mq_record_type { /* numbers are part of the durable format */
     MQ_REC_STATE_QUEUE = 21, /* its settings and how many it has completed */
     MQ_REC_STATE_JOB = 22,   /* a job with all it has */
     MQ_REC_STATE_TOTALS = 23, /* a shard's totals, in `parents`; slot = any of the shard's */
+    /* 24 is taken: log/frame.c */
 };
-#define MQ_REC_TYPES 24u
+#define MQ_REC_TYPES 25u
 
 #define MQ_DEFAULT_MAX_BACKOFF_MS 3600000u
 

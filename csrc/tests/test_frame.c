@@ -139,6 +139,7 @@ TEST(frame_gives_back_the_records_put_in)
         }
         CHECK_INT(frame.records, n);
         mq_slice bytes = mq_ring_peek(&frame.bytes);
+        read = (struct mq_record){0};
         for (unsigned i = 0; i < n; i++) {
             CHECK(mq_frame_next(&bytes, &read));
             check_record(&records[i], &read);
@@ -165,13 +166,82 @@ TEST(frame_cut_short_ends_before_the_cut_record)
         char *copy = malloc(n ? n : 1); /* nothing behind the cut may be read */
         memcpy(copy, all.p, n);
         mq_slice bytes = mq_slice_of(copy, n);
-        struct mq_record record;
+        struct mq_record record = {0};
         int whole = 0;
         while (mq_frame_next(&bytes, &record))
             whole++;
         CHECK(whole < 3);
         free(copy);
     }
+    mq_frame_close(&frame);
+}
+
+/* What the jobs of a batch have in common is written once, and what they have not comes back all the same. */
+TEST(frame_of_a_batch_is_short_and_gives_back_each_job)
+{
+    enum { N = 100, STEP = 1024 };
+    static const char *const queues[] = {"mail", "mail", "mails", "fax"};
+    struct random random = {24};
+    struct mq_record records[N], read;
+    struct mq_frame frame;
+    mq_frame_init(&frame);
+    for (int round = 0; round < 200; round++) {
+        unsigned odd = (unsigned)random_below(&random, 20); /* so many in a hundred differ in something */
+        struct mq_record one = {.type = MQ_REC_PUSHED, .slot = 589, .at_ms = 1700000000000, .run_at_ms = 1700000000000, .id = 589 + STEP,
+                                .max_backoff_ms = MQ_DEFAULT_MAX_BACKOFF_MS, .max_attempts = random_below(&random, 2),
+                                .data = MQ_SLICE("{\"n\":1}"), .queue = mq_slice_of("mail", 4)};
+        for (unsigned i = 0; i < N; i++) {
+            struct mq_record *r = &records[i];
+            *r = one;
+            r->id = (i ? records[i - 1].id : 589) + STEP * (random_chance(&random, odd) ? 2 : 1);
+            r->data.n -= random_below(&random, 3);
+            if (random_chance(&random, odd)) {
+                switch (random_below(&random, 12)) {
+                case 0: r->type = MQ_REC_ACKED; r->data = r->queue = (mq_slice){NULL, 0}; r->max_backoff_ms = r->run_at_ms = 0, r->max_attempts = 0; break;
+                case 1: r->slot++; break;
+                case 2: r->at_ms++; break;
+                case 3: r->run_at_ms++; break;
+                case 4: r->priority++; break;
+                case 5: r->max_attempts = 7; break;
+                case 6: r->backoff_ms = 1; break;
+                case 7: r->max_backoff_ms = 5; break;
+                case 8: r->ttl_ms = 9; break;
+                case 9: r->timeout_ms = 9; break;
+                case 10: r->has_key = true; r->key = MQ_SLICE("k"); break;
+                default: r->parents = mq_slice_of("12345678", 8); break;
+                }
+            }
+            const char *queue = queues[random_chance(&random, odd) ? random_below(&random, 4) : 0];
+            if (r->type == MQ_REC_PUSHED)
+                r->queue = mq_slice_of(queue, strlen(queue));
+            add(&frame, r);
+        }
+        mq_slice bytes = mq_ring_peek(&frame.bytes);
+        if (odd == 0)
+            CHECK(bytes.n <= N * 24 + 120);
+        read = (struct mq_record){0};
+        for (unsigned i = 0; i < N; i++) {
+            CHECK(mq_frame_next(&bytes, &read));
+            check_record(&records[i], &read);
+        }
+        CHECK_INT(bytes.n, 0);
+        mq_frame_clear(&frame);
+    }
+    mq_frame_close(&frame);
+}
+
+TEST(frame_that_begins_with_more_of_nothing_is_not_read)
+{
+    struct mq_frame frame;
+    struct mq_record record = {.type = MQ_REC_PUSHED, .data = MQ_SLICE("1"), .queue = MQ_SLICE("q")}, read = {0};
+    mq_frame_init(&frame);
+    add(&frame, &record);
+    size_t first_n = mq_ring_used(&frame.bytes);
+    add(&frame, &record);
+    mq_slice bytes = mq_ring_peek(&frame.bytes), second = mq_slice_of(bytes.p + first_n, bytes.n - first_n);
+    CHECK(!mq_frame_next(&second, &read));
+    read = (struct mq_record){.type = MQ_REC_ACKED};
+    CHECK(!mq_frame_next(&second, &read));
     mq_frame_close(&frame);
 }
 
@@ -198,11 +268,11 @@ TEST(frame_of_random_bytes_is_never_read_too_far)
         for (size_t j = 0; j < n; j++)
             copy[j] = (char)(random_chance(&random, 60) ? 0 : random_next(&random));
         if (n >= 8) { /* a type that there is, a length that may fit */
-            copy[0] = (char)(1 + random_below(&random, 19));
+            copy[0] = (char)(1 + random_below(&random, MQ_REC_TYPES - 1));
             copy[4] = (char)(n - 8), copy[5] = (char)((n - 8) >> 8), copy[6] = copy[7] = 0;
         }
         mq_slice bytes = mq_slice_of(copy, n);
-        struct mq_record record;
+        struct mq_record record = {0};
         while (mq_frame_next(&bytes, &record))
             CHECK(record.text.n <= n && record.data.n <= n);
         free(copy);

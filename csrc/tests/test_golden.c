@@ -31,6 +31,24 @@ TEST(records_of_format_1)
     mq_frame_close(&frame);
 }
 
+TEST(batch_of_format_1)
+{
+    struct mq_frame frame;
+    struct mq_record job = {.type = MQ_REC_PUSHED, .slot = 589, .at_ms = 1700000000000, .id = 1613, .run_at_ms = 1700000000500, .queue = MQ_SLICE("q"),
+                            .data = MQ_SLICE("1"), .max_backoff_ms = MQ_DEFAULT_MAX_BACKOFF_MS};
+    mq_frame_init(&frame);
+    mq_frame_add(&frame, &job);
+    size_t first_n = mq_ring_used(&frame.bytes);
+    job.id += 1024;
+    job.data = MQ_SLICE("22");
+    mq_frame_add(&frame, &job);
+    job.id += 2048;
+    mq_frame_add(&frame, &job);
+    mq_slice bytes = mq_ring_peek(&frame.bytes);
+    check_hex(mq_slice_of(bytes.p + first_n, bytes.n - first_n), "18004d0206000000020000003232000018084d020e0000004d120000000000000200000032320000");
+    mq_frame_close(&frame);
+}
+
 TEST(header_of_format_1)
 {
     char head[MQ_FRAME_HEAD];

@@ -35,7 +35,7 @@ static struct mq_engine *replay(struct mq_log *log, int64_t now_ms)
 static int apply_copy(void *context, const struct mq_record *record)
 {
     struct mq_frame frame; /* through bytes, as a file would have it */
-    struct mq_record read;
+    struct mq_record read = {0};
     mq_frame_init(&frame);
     mq_frame_add(&frame, record);
     mq_slice bytes = mq_ring_peek(&frame.bytes);

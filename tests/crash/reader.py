@@ -18,6 +18,7 @@ BODY_MAX = 2**26  # more than any frame has: the library says 1 MiB and one deci
 
 HAS_KEY, HAS_OPTIONS, HAS_PARENTS = 1, 2, 4
 HAS_TEXT = 1
+PUSHED_MORE, HAS_ID, ID_STEP = 24, 8, 1024
 
 _BASE = (("at_ms", "q"), ("id", "Q"))
 _OPTIONS = tuple(
@@ -195,20 +196,33 @@ def _field(body: bytes, at: int, kind: str) -> tuple[Any, int]:
     return body[at + 4 : at + 4 + size], at + 4 + size
 
 
-def read_record(body: bytes, at: int) -> tuple[Record, int]:
-    """The record at this offset, and where the next one is."""
+def read_record(body: bytes, at: int, before: Record | None) -> tuple[Record, int]:
+    """The record at this offset, and where the next one is. before: the record before it in the frame."""
     type_number, flags, slot, size = RECORD_HEAD.unpack_from(body, at)
-    name, fields, named_flags = TYPES[type_number]
     content = body[at + 8 : at + 8 + size]
     after = at + (8 + size + 7) // 8 * 8
     if len(content) != size or after > len(body) or any(body[at + 8 + size : after]):
         raise FormatError(f"a record at byte {at} of a body of {len(body)} is cut off")
+    if type_number == PUSHED_MORE:
+        return _more(content, flags, slot, before), after
+    name, fields, named_flags = TYPES[type_number]
     values: dict[str, Any] = {flag: bool(flags & bit) for flag, bit in named_flags.items()}
     place = 0
     for field, kind, *condition in fields:
         if all(flags & int(bit) for bit in condition) and place < size:
             values[field], place = _field(content, place, kind)
     return Record(name, slot, values), after
+
+
+def _more(content: bytes, flags: int, slot: int, before: Record | None) -> Record:
+    if before is None or before.type != "PUSHED":
+        raise FormatError("PUSHED_MORE, and no PUSHED before it")
+    place, id = 0, before.fields["id"] + ID_STEP
+    if flags & HAS_ID:
+        id, place = _field(content, 0, "Q")
+    data, place = _field(content, place, "text")
+    common = {name: value for name, value in before.fields.items() if name not in ("key", "parents")}
+    return Record("PUSHED", slot, {**common, "id": id, "data": data})
 
 
 def read_file(path: Path, *, is_snapshot: bool = False, chain: int | None = None) -> tuple[list[Frame], int]:
@@ -250,9 +264,9 @@ def _read_frame(content: bytes, at: int, path: Path) -> tuple[Frame, int, int]:
 
 
 def _records(body: bytes, count: int) -> Iterator[Record]:
-    at = 0
+    at, record = 0, None
     for _ in range(count):
-        record, at = read_record(body, at)
+        record, at = read_record(body, at, record)
         yield record
     if at != len(body):
         raise FormatError(f"{count} records take {at} bytes of a body of {len(body)}")

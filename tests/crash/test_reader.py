@@ -66,6 +66,37 @@ def test_a_batch_is_one_frame(tmp_path: Path) -> None:
     assert [record.fields["data"] for record in frame.records] == [b"%d" % number for number in range(50)]
 
 
+def test_jobs_of_a_batch_are_what_each_says(tmp_path: Path) -> None:
+    folder = tmp_path / "log"
+    jobs: list[dict[str, Any]] = [
+        {"data": 0},
+        {"data": 1},
+        {"data": 2, "priority": 5},
+        {"data": 3, "unique_key": "k"},
+        {"data": 4},
+        {"data": 5, "max_attempts": 3},
+        {"data": 6, "max_attempts": 3, "delay": 10},
+    ]
+    with engine_on(folder) as engine:
+        ids = ask(engine, "PUSHB", queue="q", jobs=jobs)["ids"]
+        ids += ask(engine, "PUSHB", queue="q", jobs=jobs[:3])["ids"]
+        engine.snapshot()
+        ids += ask(engine, "PUSHB", queue="q", jobs=jobs[:3])["ids"]
+    records = records_of(folder)
+    assert [record.fields["id"] for record in records] == ids
+    for record, job in zip(records, jobs + jobs[:3] * 2, strict=True):
+        fields = record.fields
+        assert (record.type, fields["data"], fields["queue"]) == ("PUSHED", b"%d" % job["data"], b"q")
+        assert fields["priority"] == job.get("priority", 0) and fields.get("max_attempts", 0) == job.get(
+            "max_attempts", 0
+        )
+        assert fields["run_at_ms"] == START + job.get("delay", 0)
+        assert fields.get("key") == (b"k" if "unique_key" in job else None)
+    with engine_on(folder) as engine:
+        for id, job in zip(ids, jobs + jobs[:3] * 2, strict=True):
+            assert ask(engine, "GETJOB", id=id)["job"]["data"] == job["data"]
+
+
 def test_a_pushs_fields(tmp_path: Path) -> None:
     folder = tmp_path / "log"
     with engine_on(folder) as engine:
