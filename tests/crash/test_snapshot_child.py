@@ -67,14 +67,16 @@ def test_a_stop_does_not_wait_for_a_snapshot(tmp_path: Path) -> None:
     """One of many gigabytes takes minutes; the log alone has everything."""
     arguments = ("--persist", str(tmp_path / "log"), "--fsync", "none", "--reactors", "1")
     daemon = Daemon(*arguments)
-    with daemon.connect() as client:
-        child = _stopped_child(daemon, client)
-        pushed = client.counts("q")["pending"]
+    child = None
     try:
-        daemon.stop()  # says so by itself if it takes too long
+        with daemon.connect() as client:
+            child = _stopped_child(daemon, client)
+            pushed = client.counts("q")["pending"]
     finally:
+        daemon.stop()  # says so by itself if it takes too long
         with contextlib.suppress(ProcessLookupError):
-            os.kill(child, signal.SIGCONT)
+            if child is not None:
+                os.kill(child, signal.SIGCONT)
     again = Daemon(*arguments)
     try:
         with again.connect() as client:
