@@ -11,7 +11,8 @@
 #define REGION_BYTES ((size_t)2 << 20) /* a huge page, and aligned like one */
 #define PAGE_BYTES ((size_t)4096)
 #define DEAR_US 1000      /* CPU time to zero a huge page above which the small pages it replaces would have been cheaper */
-#define DEAR_PAUSE_MS 10000
+#define SMALL_FIRST 4u      /* regions of small pages after a dear huge page; four times as many after each further one */
+#define SMALL_MOST 256u
 #define FAST_MS 100        /* a slab that has filled a region in less is to find the next one ready */
 #define STRIDE_BYTES ((size_t)256 << 10) /* populated in one call: others map memory in between */
 #define WARM_SPANS 8u /* empty spans that keep their pages, so that a queue that breathes does not fault */
@@ -35,7 +36,8 @@ struct mq_region {
     size_t mapped_n;
     char *begin, *end; /* of the spans */
     bool populated;    /* all of it */
-    bool dear;         /* it is a huge page, and took long */
+    bool huge;         /* a huge page was asked for */
+    bool dear;         /* and took long */
 };
 
 #if defined(__SANITIZE_ADDRESS__)
@@ -61,7 +63,8 @@ void mq_slab_init(struct mq_slab *slab)
     slab->region = slab->region_end = NULL;
     slab->region_populated = slab->wants = false;
     slab->next = NULL;
-    slab->small_until_ms = slab->grown_ms = 0;
+    slab->small_left = slab->small_next = 0;
+    slab->grown_ms = 0;
 }
 
 static void free_region(struct mq_region *region)
@@ -86,15 +89,13 @@ static int64_t clock_us(clockid_t clock)
     return (int64_t)t.tv_sec * 1000000 + t.tv_nsec / 1000;
 }
 
-/* Coarse: it costs nothing. */
-static int64_t clock_ms(void) { return clock_us(CLOCK_MONOTONIC_COARSE) / 1000; }
-
 /* Asks for a huge page there. Zeroing it at once takes a fifth of what the faults of its 512 small pages do, and fresh memory is
  * the largest part of what a push costs beside the system calls. But where a virtual machine gives free memory back to its host,
  * the host must find all of a huge page anew, which takes five times as long as small pages do that were in use before. So one
- * that was dear is the slab's last for a while. */
+ * that was dear is the slab's last for some regions, and for more if the next is dear, too. */
 static void make_huge(struct mq_region *region)
 {
+    region->huge = true;
     madvise(region->begin, REGION_BYTES, MADV_HUGEPAGE);
     int64_t begin_us = clock_us(CLOCK_THREAD_CPUTIME_ID);
     *(volatile char *)region->begin = 0;
@@ -118,8 +119,6 @@ static struct mq_region *map_region(size_t n, size_t align)
     return region;
 }
 
-static bool may_be_huge(const struct mq_slab *slab) { return clock_ms() >= slab->small_until_ms; }
-
 struct mq_region *mq_region_make(bool huge)
 {
     struct mq_region *region = map_region(REGION_BYTES, REGION_BYTES);
@@ -135,7 +134,7 @@ struct mq_region *mq_region_make(bool huge)
 
 bool mq_slab_wants(const struct mq_slab *slab, bool *huge)
 {
-    *huge = slab->wants && may_be_huge(slab);
+    *huge = !slab->small_left;
     return slab->wants;
 }
 
@@ -144,6 +143,19 @@ void mq_slab_give(struct mq_slab *slab, struct mq_region *region)
     slab->wants = false;
     free_region(slab->next); /* another thread was faster */
     slab->next = region;
+}
+
+/* What a region was like says whether the next ones should be huge. */
+static void note_price(struct mq_slab *slab, const struct mq_region *region)
+{
+    if (region->dear) {
+        slab->small_next = !slab->small_next ? SMALL_FIRST : slab->small_next < SMALL_MOST ? slab->small_next * 4 : SMALL_MOST;
+        slab->small_left = slab->small_next;
+    } else if (region->huge) {
+        slab->small_next = 0;
+    } else if (slab->small_left) {
+        slab->small_left--;
+    }
 }
 
 /* More room for spans. The first region of a slab is small and costs nothing until it is touched. Those of a slab that needs more
@@ -156,12 +168,11 @@ static int add_region(struct mq_slab *slab)
         region = first ? map_region(FIRST_REGION_BYTES, SPAN_BYTES) : map_region(REGION_BYTES, REGION_BYTES);
         if (!region)
             return -1;
-        if (!first && may_be_huge(slab))
+        if (!first && !slab->small_left)
             make_huge(region);
     }
-    int64_t now_ms = clock_ms();
-    if (region->dear)
-        slab->small_until_ms = now_ms + DEAR_PAUSE_MS;
+    note_price(slab, region);
+    int64_t now_ms = clock_us(CLOCK_MONOTONIC_COARSE) / 1000;
     slab->wants = !first && now_ms - slab->grown_ms < FAST_MS;
     slab->grown_ms = now_ms;
     slab->next = NULL;

@@ -29,7 +29,7 @@ struct mq_slab {
     struct mq_list regions;
     struct mq_region *next;  /* made ready; NULL = not */
     int64_t grown_ms;        /* when the last region was begun, by the coarse monotonic clock */
-    int64_t small_until_ms;  /* no huge page is asked for before */
+    unsigned small_left, small_next; /* regions that are to have small pages; how many after the next dear huge page */
 };
 
 void mq_slab_init(struct mq_slab *slab);

@@ -145,19 +145,24 @@ TEST(slab_that_grows_fast_wants_a_region_made_ready_and_takes_it)
     slab_close(&slab);
 }
 
-TEST(slab_asks_for_no_huge_pages_for_a_while_after_a_dear_one)
+TEST(slab_asks_for_huge_pages_seldom_while_they_are_dear)
 {
     struct mq_slab slab;
     bool huge;
+    unsigned pauses[6] = {0}, wanted[] = {4, 16, 64, 256, 256, 0};
     slab_init(&slab);
     fill_region(&slab);
-    slab_give(&slab, region_make(true));
-    slab.next->dear = true;
-    slab.grown_ms = INT64_MAX / 2;
-    fill_region(&slab);
-    CHECK(slab_wants(&slab, &huge) && !huge);
-    slab.small_until_ms = 1; /* it is over */
-    CHECK(slab_wants(&slab, &huge) && huge);
+    for (unsigned dear = 0; dear < 6; dear++) {
+        slab_give(&slab, region_make(true));
+        slab.next->dear = dear < 5;
+        fill_region(&slab);
+        for (slab_wants(&slab, &huge); !huge; slab_wants(&slab, &huge), pauses[dear]++) {
+            slab_give(&slab, region_make(false));
+            fill_region(&slab);
+        }
+        CHECK_INT(pauses[dear], wanted[dear]);
+    }
+    CHECK(slab.small_next == 0); /* the last one was not: the next dear one is the first again */
     slab_close(&slab);
 }
 
