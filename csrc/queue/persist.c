@@ -36,7 +36,7 @@ static bool lasts_too_long(const struct mq_hold *hold, int64_t now_ms)
 {
     const struct mq_options *options = mq_job_options(hold->job);
     return hold->lease_until_ms > mq_time_add(now_ms, hold->lease_ms) ||
-           (hold->timeout_at_ms != MQ_NEVER && hold->timeout_at_ms > mq_time_add(now_ms, options->timeout_ms));
+           (options && options->timeout_ms && hold->timeout_at_ms > mq_time_add(now_ms, options->timeout_ms));
 }
 
 /* Connections are gone: what they held is pending again, in its old place. What is held by lease is so until the lease ends; by a
