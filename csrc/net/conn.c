@@ -104,6 +104,37 @@ void mq_conn_run(struct mq_conn *conn, mq_slice line, const struct mq_verdict *v
         mq_conn_close(conn);
 }
 
+/* What it sent and is not done yet is dropped; it is to end when what it is told was sent. */
+static void drop_input(struct mq_conn *conn)
+{
+    conn->eof = true;
+    drop_ring(conn, &conn->in);
+    conn->scanned = 0;
+    conn->skipping = false;
+    mq_subscriber_free(conn); /* it may be long until what it has not read yet is sent: nothing is added to that */
+}
+
+/* The first line of a request of HTTP. Any page that a browser shows may send one to any port of its user's machine, with commands
+ * for its body: nothing of such a connection is executed. */
+static bool is_http(mq_slice line) { return line.n && *line.p != '{' && memmem(line.p, line.n, " HTTP/", 6); }
+
+static void refuse_http(struct mq_conn *conn)
+{
+    static const char text[] =
+        "HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain\r\nConnection: close\r\n\r\n"
+        "This port of mqfast speaks one JSON object a line. REST and the dashboard are on HTTP_PORT (6790 unless set), if HTTP=1.\n";
+    drop_input(conn);
+    struct mq_ring *out = mq_conn_out(conn);
+    char *room = out ? mq_ring_reserve(out, sizeof text - 1) : NULL;
+    if (!room) {
+        mq_conn_close(conn);
+        return;
+    }
+    memcpy(room, text, sizeof text - 1);
+    mq_ring_commit(out, sizeof text - 1);
+    reach_eof(conn);
+}
+
 static size_t longest_line(const struct mq_conn *conn)
 {
     size_t most = conn->reactor->engine->config.max_line;
@@ -149,9 +180,11 @@ static void process(struct mq_conn *conn)
             conn->skipping = false; /* its refusal was given when it became too long */
         else if (MQ_UNLIKELY(n > longest_line(conn)))
             refuse_line(conn, MQ_E_LINE_TOO_LONG, (mq_slice){NULL, 0});
+        else if (MQ_UNLIKELY(is_http(mq_slice_of(bytes.p, n))))
+            refuse_http(conn);
         else
             mq_conn_run(conn, mq_slice_of(bytes.p, n), NULL);
-        if (MQ_UNLIKELY(conn->closed))
+        if (MQ_UNLIKELY(conn->closed || !conn->in))
             return;
         mq_ring_consume(conn->in, n + 1);
         if (MQ_UNLIKELY(conn->wrong_n >= WRONG_TOKENS_MAX)) { /* what it has been answered is sent, then it ends */
@@ -173,11 +206,7 @@ void mq_conn_end_with(struct mq_conn *conn, enum mq_error error, const char *why
         mq_conn_close(conn);
         return;
     }
-    conn->eof = true;
-    drop_ring(conn, &conn->in);
-    conn->scanned = 0;
-    conn->skipping = false;
-    mq_subscriber_free(conn); /* it may be long until what it has not read yet is sent: nothing is added to that */
+    drop_input(conn);
     refuse_line(conn, error, mq_slice_of(why, strlen(why)));
     if (!conn->closed)
         reach_eof(conn);

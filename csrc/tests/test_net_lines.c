@@ -284,6 +284,37 @@ TEST(half_close_inside_a_line_that_is_too_long_ends_quietly)
 
 /* --- authentication --- */
 
+/* A page that somebody looks at may let the browser send this to a daemon on the same machine. */
+TEST(a_request_of_http_is_told_what_this_is_and_nothing_behind_it_is_executed)
+{
+    static const char *const requests[] = {
+        "POST / HTTP/1.1\r\nHost: 127.0.0.1:6789\r\nContent-Type: text/plain\r\n\r\n",
+        "GET /queues HTTP/1.0\n",
+        "PRI * HTTP/2.0\r\n\r\n",
+        "x / HTTP/1.1\r\n",
+    };
+    setup();
+    for (size_t i = 0; i < sizeof requests / sizeof *requests; i++) {
+        struct client page;
+        client_open(&page, &s);
+        client_say(&page, "{\"cmd\":\"PING\"}");
+        client_send(&page, requests[i], strlen(requests[i]));
+        client_say(&page, "{\"cmd\":\"PUSH\",\"queue\":\"q\",\"data\":1}");
+        CHECK_TEXT(client_hear(&page), "{\"ok\":true,\"pong\":true}");
+        CHECK_HAS(client_hear(&page), "HTTP/1.1 400 ");
+        while (*client_hear(&page) != '\r')
+            ;
+        CHECK_HAS(client_hear(&page), "HTTP_PORT");
+        CHECK(client_at_end(&page));
+        client_close(&page);
+    }
+    CHECK_HAS(client_ask(&other, "{\"cmd\":\"STATS\"}"), "\"queued\":0,");
+    client_say(&c, "{\"cmd\":\"PUSH\",\"queue\":\"q\",\"data\":\"GET / HTTP/1.1\"}"); /* what a job holds is its own */
+    CHECK_HAS(client_hear(&c), "\"ok\":true");
+    honest();
+    done();
+}
+
 TEST(without_a_token_only_open_commands_are_served)
 {
     static const struct mq_grant grants[] = {{.token = "first", .roles = MQ_ROLE_ADMIN}, {.token = "s\xc3\xa9" "cond", .roles = MQ_ROLE_ADMIN}};
