@@ -56,11 +56,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # What is still in the buffer must not be tried again at the exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return PIPE_CLOSED
+    except click.NoSuchOption as error:
+        return _tell([error.format_message(), *_where_it_belongs(error, arguments or sys.argv[1:])], error.exit_code)
     except click.ClickException as error:
         return _tell(error.format_message().splitlines(), error.exit_code)
     except MqfastError as error:
         return _tell(error.lines, error.exit_status)
     return status if isinstance(status, int) else 0
+
+
+def _where_it_belongs(error: click.NoSuchOption, words: Sequence[str]) -> list[str]:
+    """For an option before the command that stands behind it: mqfast --url … stats."""
+    if error.ctx is None or error.ctx.parent is not None:
+        return []
+    for name in words:
+        found = command.get_command(error.ctx, name)
+        if found is not None and any(error.option_name in parameter.opts for parameter in found.params):
+            return [f"options of a command come after it: mqfast {name} {error.option_name} …"]
+    return []
 
 
 def _open_standard_files() -> None:

@@ -44,7 +44,7 @@ def _print(daemon: Daemon, facts: dict[str, Any], *, line: bool = False) -> None
         return
     rows = _rows(facts)
     if line:
-        daemon.output.line(" ".join(f"{name.replace(' ', '_')}={value.replace(' ', '')}" for name, value in rows))
+        daemon.output.line(" ".join(f"{name.replace(' ', '_')}={_quoted(value)}" for name, value in rows))
     elif not daemon.output.on_terminal:
         for name, value in rows:
             daemon.output.fields(name, value)
@@ -57,6 +57,10 @@ def _print(daemon: Daemon, facts: dict[str, Any], *, line: bool = False) -> None
         for name, value in rows:
             table.add_row(name, value)
         daemon.output.console().print(table)
+
+
+def _quoted(value: str) -> str:
+    return f'"{value}"' if " " in value else value
 
 
 def _rows(facts: dict[str, Any]) -> list[tuple[str, str]]:

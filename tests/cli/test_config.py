@@ -35,6 +35,25 @@ def test_config_show_says_where_each_value_came_from(tmp_path: Path) -> None:
     assert len(run("config", "show", env=env).rows) == len(rows)
 
 
+@pytest.mark.parametrize(
+    ("arguments", "shown"),
+    [
+        (("--url", "mq://h", "stats"), "mqfast stats --url …"),
+        (("--json", "queues"), "mqfast queues --json …"),
+        (("--count", "3", "pull", "q"), "mqfast pull --count …"),
+    ],
+)
+def test_an_option_before_its_command_is_told_where_it_belongs(arguments: tuple[str, ...], shown: str) -> None:
+    ended = run(*arguments)
+    assert ended.status == 2 and "No such option" in ended.stderr
+    assert ended.stderr.splitlines()[-1] == f"mqfast: options of a command come after it: {shown}"
+
+
+def test_an_option_that_no_command_has_is_only_refused() -> None:
+    ended = run("--nonsense", "stats")
+    assert ended.status == 2 and len(ended.stderr.splitlines()) == 1
+
+
 def test_config_show_names_every_bad_setting() -> None:
     ended = run("config", "show", env={"PORT": "x", "FSYNC": "maybe"})
     assert ended.status == 2

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import signal
 from pathlib import Path
 
@@ -31,7 +32,9 @@ def test_watch_in_a_pipe_is_lines_without_end(env: dict[str, str]) -> None:
         watching.signal(signal.SIGINT)
         assert watching.end().status == 130
     with running("stats", "--watch", "--interval", "100ms", env=env) as watching:
-        assert watching.line().startswith("ready=")
+        words = shlex.split(watching.line())
+    assert words[0].startswith("ready=") and all("=" in word for word in words), "each is a name and its value"
+    assert "pushed" in " ".join(words) and any(word.startswith("completed=") and "/s now" in word for word in words)
 
 
 @pytest.mark.parametrize(("columns", "rows"), [(80, 24), (200, 50), (40, 10)])
