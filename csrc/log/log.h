@@ -51,6 +51,8 @@ struct mq_log_snapshots {
     /* Stops appending, for the moment of a fork; the number of the last frame, with which a segment will end. */
     uint64_t (*freeze)(struct mq_log *log, uint64_t live_bytes);
     void (*thaw)(struct mq_log *log);
+    /* What was frozen last is a snapshot now. Without it the next one is as much wanted as this one was. */
+    void (*made)(struct mq_log *log);
     /* In the child: gives up what the newest snapshot makes needless, if that is whole, then writes the state as of frame
      * `number`. 0 or -errno. */
     int (*write)(struct mq_log *log, uint64_t number, mq_log_records *records, void *state);

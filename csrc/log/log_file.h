@@ -43,6 +43,8 @@ struct mq_log_file {
     _Atomic uint64_t frames, bytes, syncs, sync_us, snapshots; /* since the start */
     _Atomic uint64_t since_snapshot; /* bytes appended, before the start too */
     _Atomic uint64_t snapshot_bytes; /* how much lived at the last snapshot, about; 0 without any */
+    _Atomic uint64_t older_bytes;    /* of the snapshot before, and of the log between the two */
+    uint64_t frozen_logged, frozen_live; /* since_snapshot and live bytes at the last freeze */
     _Atomic uint64_t last_in_snapshot; /* a segment ends with this frame, so that it can go when the snapshot is there; 0 = none */
     bool replayed;          /* what is there was read: appending may begin */
 };
@@ -79,6 +81,9 @@ extern const struct mq_log_snapshots mq_log_file_snapshots;
 /* Visits the newest snapshot that is whole; *number is the last frame that it holds, 0 without any. *spoiled: there are some, and none is
  * whole; then `why` says so. 0 or negative. */
 int mq_log_file_load_snapshot(struct mq_log_file *file, mq_log_visit *visit, void *context, uint64_t *number, bool *spoiled);
+
+/* Counts what the folder holds beside the newest snapshot and the log since. */
+void mq_log_file_count_older(struct mq_log_file *file);
 
 /* ops->replay */
 int mq_log_file_replay(struct mq_log *log, mq_log_visit *load, mq_log_visit *visit, void *context);

@@ -258,6 +258,7 @@ int mq_log_file_replay(struct mq_log *log, mq_log_visit *load, mq_log_visit *vis
     file->written = file->number;
     atomic_store(&file->committed, file->number);
     atomic_store(&file->durable, file->number);
+    mq_log_file_count_older(file);
     file->replayed = true;
     return 0;
 }

@@ -15,11 +15,13 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define GROUP_BYTES (1u << 20) /* of records in a frame */
 #define LEAST_BYTES (32u << 20) /* logged before a snapshot is worth it, */
 #define SPARE_BYTES (48u << 20) /* and on the disk beside what lives and half as much again */
+#define LEFT_BYTES (112u << 20) /* with what is older, beside three times what lives */
 #define NAME_BYTES 32u
 
 static void snapshot_name(uint64_t number, const char *end, char out[NAME_BYTES])
@@ -242,26 +244,54 @@ static int snapshot_write(struct mq_log *log, uint64_t number, mq_log_records *r
 /* --- in the parent --- */
 
 /* Jobs that are pushed and stay take as much of the log as they would of a snapshot: only what is over is worth one. So there are, before
- * the next begins, at most 1.5 times of what lived at the last one and 48 MiB in the older snapshot and its log, and as much again. */
+ * the next begins, at most 1.5 times of what lived at the last one and 48 MiB in the older snapshot and its log, and as much again. When
+ * much less lives than then, another one makes the older needless, however little is logged. */
 static bool snapshot_wanted(const struct mq_log *log, uint64_t live_bytes)
 {
     const struct mq_log_file *file = mq_log_file_of(log);
     uint64_t logged = atomic_load_explicit(&file->since_snapshot, memory_order_relaxed);
     uint64_t held = atomic_load_explicit(&file->snapshot_bytes, memory_order_relaxed) + logged;
-    return logged > LEAST_BYTES && held > live_bytes + live_bytes / 2 + SPARE_BYTES;
+    uint64_t older = atomic_load_explicit(&file->older_bytes, memory_order_relaxed);
+    if (logged > LEAST_BYTES && held > live_bytes + live_bytes / 2 + SPARE_BYTES)
+        return true;
+    return older > held + LEAST_BYTES && older + held > 3 * live_bytes + LEFT_BYTES;
 }
 
 static uint64_t snapshot_freeze(struct mq_log *log, uint64_t live_bytes)
 {
     struct mq_log_file *file = mq_log_file_of(log);
     mq_mutex_lock(&file->mutex);
-    atomic_store(&file->since_snapshot, 0);
-    atomic_store(&file->snapshot_bytes, live_bytes);
-    atomic_fetch_add(&file->snapshots, 1);
+    file->frozen_logged = atomic_load(&file->since_snapshot);
+    file->frozen_live = live_bytes;
     atomic_store(&file->last_in_snapshot, file->number);
     return file->number;
 }
 
 static void snapshot_thaw(struct mq_log *log) { mq_mutex_unlock(&mq_log_file_of(log)->mutex); }
 
-const struct mq_log_snapshots mq_log_file_snapshots = {snapshot_wanted, snapshot_freeze, snapshot_thaw, snapshot_write};
+static void snapshot_made(struct mq_log *log)
+{
+    struct mq_log_file *file = mq_log_file_of(log);
+    mq_mutex_lock(&file->mutex);
+    atomic_store(&file->older_bytes, atomic_load(&file->snapshot_bytes) + file->frozen_logged);
+    atomic_store(&file->snapshot_bytes, file->frozen_live);
+    atomic_fetch_sub(&file->since_snapshot, file->frozen_logged);
+    atomic_fetch_add(&file->snapshots, 1);
+    mq_mutex_unlock(&file->mutex);
+}
+
+void mq_log_file_count_older(struct mq_log_file *file)
+{
+    uint64_t all = 0, newest = atomic_load(&file->snapshot_bytes) + atomic_load(&file->since_snapshot);
+    int fd = openat(file->folder_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    DIR *folder = fd < 0 ? NULL : fdopendir(fd);
+    struct stat stat_of;
+    for (struct dirent *entry; folder && (entry = readdir(folder));)
+        if (entry->d_type == DT_REG && fstatat(fd, entry->d_name, &stat_of, 0) == 0)
+            all += (uint64_t)stat_of.st_size;
+    if (folder)
+        closedir(folder);
+    atomic_store(&file->older_bytes, all > newest ? all - newest : 0);
+}
+
+const struct mq_log_snapshots mq_log_file_snapshots = {snapshot_wanted, snapshot_freeze, snapshot_thaw, snapshot_made, snapshot_write};

@@ -404,7 +404,7 @@ static void apply_dep_done(struct mq_shard *shard, const struct mq_record *recor
         }
     if (!deps->open && job->state == MQ_JOB_PARENT) {
         end_waiting(shard, job);
-        wait_until(shard, job, job->run_at_ms, record->at_ms);
+        wait_until(shard, job, job->run_at_ms, mq_job_is_undelayed(job) ? job->run_at_ms : record->at_ms);
     }
 }
 

@@ -422,7 +422,7 @@ int mq_decide_retry_dead_locked(struct mq_shard *shard, struct mq_job *job, int6
         return no_room(shard);
     struct mq_record record = about(job, MQ_REC_DLQ_RETRIED, now_ms);
     /* one that was never let run may have a delay to go; the others run now */
-    if (job->extra->reason != MQ_REASON_DEPENDENCY || job->run_at_ms < now_ms)
+    if (job->extra->reason != MQ_REASON_DEPENDENCY || job->run_at_ms < now_ms || mq_job_is_undelayed(job))
         record.run_at_ms = now_ms;
     mq_shard_emit_locked(shard, &record);
     return MQ_DONE;

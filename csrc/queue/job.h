@@ -165,6 +165,9 @@ static inline size_t mq_job_bytes(const struct mq_job *job)
                         (extra->deps ? mq_deps_bytes(extra->deps) : 0) : 0);
 }
 
+/* Pushed to be run at once, whatever the clock says by now: it may have been put back. */
+static inline bool mq_job_is_undelayed(const struct mq_job *job) { return job->run_at_ms <= job->created_ms; }
+
 /* a + b, at most MQ_TIME_MAX_MS. */
 static inline int64_t mq_time_add(int64_t at_ms, uint64_t duration_ms)
 {

@@ -78,6 +78,7 @@ int mq_persist_recover(struct mq_engine *engine)
         kept += atomic_load(&engine->shards[i].done_n);
     atomic_store(&engine->kept, kept); /* before any shard is locked: what is due then goes, and is counted down */
     for (unsigned i = 0; i < MQ_SHARDS; i++) {
+        engine->shards[i].began_ms = mq_engine_now(engine);
         fill_buckets(&engine->shards[i], mq_engine_now(engine));
         give_back(&engine->shards[i], mq_engine_now(engine));
     }
@@ -183,7 +184,10 @@ int mq_engine_snapshot(struct mq_engine *engine)
             return -errno;
     if (atomic_load(&engine->waiting_over))
         return 0;
-    return WIFEXITED(status) && WEXITSTATUS(status) == 0 ? 0 : -EIO;
+    if (!WIFEXITED(status) || WEXITSTATUS(status) != 0)
+        return -EIO;
+    snapshots->made(engine->log);
+    return 0;
 }
 
 void mq_persist_end_writer(struct mq_engine *engine)

@@ -72,7 +72,8 @@ static inline int64_t done_due(const struct mq_shard *shard)
     if (mq_list_empty(&shard->done))
         return MQ_NEVER;
     const struct mq_job *oldest = mq_list_entry(shard->done.next, struct mq_job, at.done);
-    return mq_time_add(oldest->ended_ms, shard->config->result_ttl_ms);
+    bool ahead = oldest->ended_ms > shard->now_ms; /* by a clock that was put back before the start */
+    return mq_time_add(ahead ? shard->began_ms : oldest->ended_ms, shard->config->result_ttl_ms);
 }
 
 /* What was due and could not be done for want of memory is not due again before some time has passed. */

@@ -47,6 +47,7 @@ struct mq_shard {
     struct mq_counts counts;
     struct mq_totals totals;
     int64_t now_ms;       /* the latest time that anyone brought: never goes back */
+    int64_t began_ms;     /* when the engine came back, or 0 */
     int64_t retry_ms;     /* what is due could not be done for want of memory: not again before */
     uint64_t bytes;       /* of all jobs and queues */
     uint64_t token_state; /* of the sequence that delivery tokens come from */

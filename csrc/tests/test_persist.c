@@ -175,10 +175,11 @@ TEST(snapshots_let_the_log_before_the_last_but_one_go)
     remove_folder();
 }
 
+enum { DAY = 86400000 };
+
 /* A day earlier by the clock than it ended: what was put off waits until then, as it says; nothing else stands still. */
 TEST(a_start_with_a_clock_that_was_put_back_stops_nothing)
 {
-    enum { DAY = 86400000 };
     static const char *const late = "{\"cmd\":\"PULL\",\"queue\":\"q\",\"timeout\":0,\"lease\":5000}";
     new_folder();
     struct daemon daemon = start(T0 + DAY, MQ_SYNC_ALWAYS);
@@ -204,6 +205,58 @@ TEST(a_start_with_a_clock_that_was_put_back_stops_nothing)
     later(daemon.engine, DAY - 5001 + 1000);
     mq_engine_check(daemon.engine);
     CHECK_HAS(run(daemon.engine, "{\"cmd\":\"STATS\"}"), "\"delayed\":0");
+    daemon_stop(&daemon);
+    remove_folder();
+}
+
+TEST(a_dependent_runs_at_once_after_a_clock_that_was_put_back)
+{
+    new_folder();
+    struct daemon daemon = start(T0 + DAY, MQ_SYNC_NONE);
+    int64_t parent = answer_number(run_ok(daemon.engine, "{\"cmd\":\"PUSH\",\"queue\":\"p\",\"data\":1}"), "id");
+    int64_t lost = answer_number(run_ok(daemon.engine, "{\"cmd\":\"PUSH\",\"queue\":\"lost\",\"data\":1}"), "id");
+    run_ok(daemon.engine, "{\"cmd\":\"PUSH\",\"queue\":\"d\",\"data\":2,\"depends_on\":[%" PRId64 "]}", parent);
+    run_ok(daemon.engine, "{\"cmd\":\"PUSH\",\"queue\":\"dead\",\"data\":3,\"depends_on\":[%" PRId64 "]}", lost);
+    daemon_stop(&daemon);
+    daemon = start(T0, MQ_SYNC_NONE);
+    mq_engine_tick(daemon.engine);
+    run_ok(daemon.engine, "{\"cmd\":\"PULL\",\"queue\":\"p\",\"timeout\":0}");
+    run_ok(daemon.engine, "{\"cmd\":\"ACK\",\"id\":%" PRId64 "}", parent);
+    run_ok(daemon.engine, "{\"cmd\":\"CANCEL\",\"id\":%" PRId64 "}", lost);
+    mq_engine_tick(daemon.engine);
+    CHECK_HAS(run(daemon.engine, "{\"cmd\":\"STATS\"}"), "\"queued\":1,\"processing\":0,\"delayed\":0,\"dlq\":1");
+    run_ok(daemon.engine, "{\"cmd\":\"RETRYDLQ\",\"queue\":\"dead\"}");
+    CHECK_HAS(run(daemon.engine, "{\"cmd\":\"STATS\"}"), "\"queued\":2,\"processing\":0,\"delayed\":0,\"dlq\":0");
+    int64_t now = T0;
+    check_comes_back(&daemon, &now);
+    daemon_stop(&daemon);
+    remove_folder();
+}
+
+TEST(completed_jobs_go_in_time_after_a_clock_that_was_put_back)
+{
+    struct mq_config config = engine_config();
+    config.fsync = MQ_SYNC_NONE;
+    config.result_ttl_ms = 5000;
+    new_folder();
+    struct daemon daemon = daemon_start(config, T0 + DAY);
+    for (int i = 0; i < 2; i++) {
+        int64_t id = answer_number(run_ok(daemon.engine, "{\"cmd\":\"PUSH\",\"queue\":\"p\",\"data\":1}"), "id");
+        run_ok(daemon.engine, "{\"cmd\":\"PULL\",\"queue\":\"p\",\"timeout\":0}");
+        run_ok(daemon.engine, "{\"cmd\":\"ACK\",\"id\":%" PRId64 "}", id);
+        if (i == 0) {
+            daemon_stop(&daemon);
+            daemon = daemon_start(config, T0);
+            later(daemon.engine, 1000);
+        }
+    }
+    CHECK_INT((int64_t)atomic_load(&daemon.engine->kept), 2);
+    later(daemon.engine, 4000);
+    mq_engine_tick(daemon.engine);
+    CHECK_INT((int64_t)atomic_load(&daemon.engine->kept), 1);
+    later(daemon.engine, 1000);
+    mq_engine_tick(daemon.engine);
+    CHECK_INT((int64_t)atomic_load(&daemon.engine->kept), 0);
     daemon_stop(&daemon);
     remove_folder();
 }
@@ -290,6 +343,66 @@ TEST(jobs_that_stay_are_no_reason_for_a_snapshot)
     CHECK(mq_persist_wants_snapshot(daemon.engine)); /* now they are */
     CHECK_INT(mq_engine_snapshot(daemon.engine), 0);
     CHECK(!mq_persist_wants_snapshot(daemon.engine));
+    daemon_stop(&daemon);
+    remove_folder();
+}
+
+/* Makes snapshots as long as one is wanted; how many. */
+static unsigned snapshots_while_wanted(const struct daemon *daemon)
+{
+    unsigned made = 0;
+    for (; mq_persist_wants_snapshot(daemon->engine); made++) {
+        CHECK(made < 5);
+        CHECK_INT(mq_engine_snapshot(daemon->engine), 0);
+    }
+    return made;
+}
+
+TEST(disk_use_falls_when_what_lived_goes)
+{
+    enum { BYTES = 256 << 10 };
+    static char push[BYTES + 100];
+    size_t n = (size_t)sprintf(push, "{\"cmd\":\"PUSH\",\"queue\":\"q\",\"data\":\"%0*d\"}", BYTES, 0);
+    for (int restarts = 0; restarts < 2; restarts++) {
+        new_folder();
+        struct daemon daemon = start(T0, MQ_SYNC_ALWAYS);
+        for (int i = 0; i < 800; i++) { /* 200 MiB */
+            CHECK_HAS(run_bytes(daemon.engine, push, n), "\"ok\":true");
+            CHECK(!mq_persist_wants_snapshot(daemon.engine));
+        }
+        CHECK_HAS(run(daemon.engine, "{\"cmd\":\"DRAIN\",\"queue\":\"q\"}"), "\"ok\":true");
+        if (restarts) { /* after the first of the two */
+            CHECK_INT(mq_engine_snapshot(daemon.engine), 0);
+            daemon_stop(&daemon);
+            daemon = start(T0, MQ_SYNC_ALWAYS);
+        }
+        CHECK_INT(snapshots_while_wanted(&daemon), restarts ? 1 : 2);
+        folder_bytes = 0;
+        files(measure);
+        CHECK(folder_bytes < 32 << 20);
+        daemon_stop(&daemon);
+        remove_folder();
+    }
+}
+
+TEST(a_snapshot_that_failed_is_as_much_wanted_as_before)
+{
+    enum { BYTES = 256 << 10 };
+    static char push[BYTES + 100];
+    char in_the_way[100];
+    size_t n = (size_t)sprintf(push, "{\"cmd\":\"PUSH\",\"queue\":\"q\",\"data\":\"%0*d\"}", BYTES, 0);
+    new_folder();
+    struct daemon daemon = start(T0, MQ_SYNC_ALWAYS);
+    for (int i = 0; i < 240; i++)
+        CHECK_HAS(run_bytes(daemon.engine, push, n), "\"ok\":true");
+    CHECK_HAS(run(daemon.engine, "{\"cmd\":\"DRAIN\",\"queue\":\"q\"}"), "\"ok\":true");
+    CHECK(mq_persist_wants_snapshot(daemon.engine));
+    snprintf(in_the_way, sizeof in_the_way, "%s/%020" PRIu64 ".snap.tmp", folder, daemon.engine->log->ops->committed(daemon.engine->log));
+    CHECK_INT(mkdir(in_the_way, 0700), 0);
+    CHECK(mq_engine_snapshot(daemon.engine) < 0);
+    CHECK(mq_persist_wants_snapshot(daemon.engine));
+    CHECK_INT(rmdir(in_the_way), 0);
+    CHECK(snapshots_while_wanted(&daemon) > 0);
     daemon_stop(&daemon);
     remove_folder();
 }
