@@ -10,10 +10,10 @@
 #define FIRST_REGION_BYTES ((size_t)1 << 20)
 #define REGION_BYTES ((size_t)2 << 20) /* a huge page, and aligned like one */
 #define PAGE_BYTES ((size_t)4096)
-#define DEAR_US 1000      /* CPU time to zero a huge page above which the small pages it replaces would have been cheaper */
-#define SMALL_FIRST 4u      /* regions of small pages after a dear huge page; four times as many after each further one */
+#define DEAR_US 1000   /* CPU time to zero a huge page above which the small pages it replaces would have been cheaper */
+#define SMALL_FIRST 4u /* regions of small pages after a dear huge page; four times as many after each further one */
 #define SMALL_MOST 256u
-#define FAST_MS 100        /* a slab that has filled a region in less is to find the next one ready */
+#define FAST_MS 100    /* a slab that has filled a region in less is to find the next one ready */
 #define STRIDE_BYTES ((size_t)256 << 10) /* populated in one call: others map memory in between */
 #define WARM_SPANS 8u /* empty spans that keep their pages, so that a queue that breathes does not fault */
 

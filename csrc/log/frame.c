@@ -15,11 +15,11 @@ _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "numbers are copied as
 
 #define HEAD 8u
 #define ID_STEP 1024u /* from one id of a slot to the next */
+#define FIELDS_MAX 40u
 
 /* A PUSHED as the one right before it in the frame, but for id and data, and without key and parents. Only its bytes are so: who reads
  * the frame gets a PUSHED. */
 #define PUSHED_MORE 24u
-#define FIELDS_MAX 40u
 
 enum kind { END, U64, I64, I32, U32, U8, TEXT };
 

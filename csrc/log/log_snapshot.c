@@ -1,7 +1,7 @@
 /* Snapshots: the state as records in one file, named by the last frame it holds; two are kept, and the log from the older one on.
  *
  * With the thresholds below and segments that end where snapshots begin, the folder takes at most three times what the state does
- * and 128 MiB, for ever. A file is made as `.tmp`, synced, and renamed. Its frames are those of the log, numbered from 1; an empty one ends it, so that
+ * (in memory or as a snapshot, whichever is more) and 128 MiB, for ever. A file is made as `.tmp`, synced, and renamed. Its frames are those of the log, numbered from 1; an empty one ends it, so that
  * a file without its end is no snapshot.
  */
 #include "base/check.h"
@@ -37,6 +37,14 @@ static int newest_first(const void *a, const void *b)
 
 #define SNAPSHOTS_MAX 64
 
+static bool is_snapshot(const char *name, uint64_t *number)
+{
+    char again[NAME_BYTES];
+    *number = strtoull(name, NULL, 10);
+    snapshot_name(*number, "", again);
+    return strcmp(name, again) == 0;
+}
+
 /* Numbers of the snapshots there are, newest first; how many, or -errno. Half-made ones are removed. */
 static int list_snapshots(int folder_fd, uint64_t numbers[SNAPSHOTS_MAX])
 {
@@ -50,8 +58,7 @@ static int list_snapshots(int folder_fd, uint64_t numbers[SNAPSHOTS_MAX])
         snapshot_name(number, ".tmp", name);
         if (strcmp(entry->d_name, name) == 0)
             unlinkat(folder_fd, name, 0);
-        snapshot_name(number, "", name);
-        if (strcmp(entry->d_name, name) == 0 && n < SNAPSHOTS_MAX)
+        if (is_snapshot(entry->d_name, &number) && n < SNAPSHOTS_MAX)
             numbers[n++] = number;
     }
     closedir(folder);
@@ -282,12 +289,12 @@ static void snapshot_made(struct mq_log *log)
 
 void mq_log_file_count_older(struct mq_log_file *file)
 {
-    uint64_t all = 0, newest = atomic_load(&file->snapshot_bytes) + atomic_load(&file->since_snapshot);
+    uint64_t number, all = 0, newest = atomic_load(&file->snapshot_bytes) + atomic_load(&file->since_snapshot);
     int fd = openat(file->folder_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     DIR *folder = fd < 0 ? NULL : fdopendir(fd);
     struct stat stat_of;
     for (struct dirent *entry; folder && (entry = readdir(folder));)
-        if (entry->d_type == DT_REG && fstatat(fd, entry->d_name, &stat_of, 0) == 0)
+        if ((is_snapshot(entry->d_name, &number) || mq_segment_parse(entry->d_name, &number)) && fstatat(fd, entry->d_name, &stat_of, 0) == 0)
             all += (uint64_t)stat_of.st_size;
     if (folder)
         closedir(folder);
