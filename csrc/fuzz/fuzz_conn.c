@@ -1,4 +1,5 @@
-/* Any bytes on two connections of one reactor, cut into pieces anywhere: every answer is a line of JSON, and in the end an honest
+/* Any bytes on two connections of one reactor, cut into pieces anywhere: every answer is a line of JSON (or says, last, that this is no
+ * HTTP), and in the end an honest
  * connection is served, nothing is held and nothing is left. How the bytes are cut follows from the bytes. */
 #include "tests/stepped.h"
 
@@ -14,6 +15,7 @@ static struct random choices;
 struct ear {
     char kept[1 << 17];
     size_t n;
+    bool is_over; /* it was taken for HTTP and told so: only the rest of that text may come */
 };
 
 static struct ear ears[2];
@@ -26,7 +28,8 @@ static void listen_to(struct ear *ear, int fd)
     ear->n += (size_t)got;
     char *p = ear->kept, *end;
     while ((end = memchr(p, '\n', ear->n - (size_t)(p - ear->kept)))) {
-        CHECK(*p == '{' && naive_json_end(p, end, 1000) == end);
+        ear->is_over |= mq_slice_eq(mq_slice_of(p, (size_t)(end - p)), MQ_SLICE("HTTP/1.1 400 Bad Request\r"));
+        CHECK(ear->is_over ? *p != '{' : *p == '{' && naive_json_end(p, end, 1000) == end);
         p = end + 1;
     }
     ear->n -= (size_t)(p - ear->kept);
@@ -81,6 +84,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     for (int i = 0; i < 2; i++) {
         fds[i] = stepped_connect(&s);
         ears[i].n = 0;
+        ears[i].is_over = false;
     }
     feed(fds, (const char *)data, size);
     for (int i = 0; i < 2; i++) {
