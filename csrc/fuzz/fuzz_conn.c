@@ -15,7 +15,7 @@ static struct random choices;
 struct ear {
     char kept[1 << 17];
     size_t n;
-    bool is_over; /* it was taken for HTTP and told so: only the rest of that text may come */
+    bool is_over; /* it was taken for HTTP and told so: the rest of that text comes, and answers to pulls that waited */
 };
 
 static struct ear ears[2];
@@ -29,7 +29,7 @@ static void listen_to(struct ear *ear, int fd)
     char *p = ear->kept, *end;
     while ((end = memchr(p, '\n', ear->n - (size_t)(p - ear->kept)))) {
         ear->is_over |= mq_slice_eq(mq_slice_of(p, (size_t)(end - p)), MQ_SLICE("HTTP/1.1 400 Bad Request\r"));
-        CHECK(ear->is_over ? *p != '{' : *p == '{' && naive_json_end(p, end, 1000) == end);
+        CHECK(ear->is_over || (*p == '{' && naive_json_end(p, end, 1000) == end));
         p = end + 1;
     }
     ear->n -= (size_t)(p - ear->kept);
