@@ -2,9 +2,8 @@
 
 #include "base/check.h"
 
-#include <time.h>
 
-static int64_t read_ns(clockid_t id)
+int64_t mq_clock_read_ns(clockid_t id)
 {
     struct timespec t;
     clock_gettime(id, &t);
@@ -14,7 +13,7 @@ static int64_t read_ns(clockid_t id)
 void mq_clock_init_real(struct mq_clock *clock)
 {
     clock->manual = false;
-    clock->offset_ns = read_ns(CLOCK_REALTIME) - read_ns(CLOCK_BOOTTIME);
+    clock->offset_ns = mq_clock_read_ns(CLOCK_REALTIME) - mq_clock_read_ns(CLOCK_BOOTTIME);
     atomic_init(&clock->manual_ms, 0);
 }
 
@@ -37,5 +36,5 @@ int64_t mq_clock_now_ms(const struct mq_clock *clock)
 {
     if (clock->manual)
         return atomic_load(&clock->manual_ms);
-    return (read_ns(CLOCK_BOOTTIME) + clock->offset_ns) / 1000000;
+    return (mq_clock_read_ns(CLOCK_BOOTTIME) + clock->offset_ns) / 1000000;
 }

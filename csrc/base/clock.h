@@ -10,6 +10,12 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <time.h>
+
+/* One of the system's clocks, in nanoseconds. */
+int64_t mq_clock_read_ns(clockid_t id);
+static inline int64_t mq_clock_read_us(clockid_t id) { return mq_clock_read_ns(id) / 1000; }
+static inline int64_t mq_clock_read_ms(clockid_t id) { return mq_clock_read_ns(id) / 1000000; }
 
 struct mq_clock {
     bool manual;

@@ -1,10 +1,10 @@
 #include "base/slab.h"
 
 #include "base/check.h"
+#include "base/clock.h"
 #include "base/mem.h"
 
 #include <sys/mman.h>
-#include <time.h>
 
 #define SPAN_BYTES ((size_t)64 << 10)
 #define FIRST_REGION_BYTES ((size_t)1 << 20)
@@ -82,13 +82,6 @@ void mq_slab_close(struct mq_slab *slab)
     free_region(slab->next);
 }
 
-static int64_t clock_us(clockid_t clock)
-{
-    struct timespec t;
-    clock_gettime(clock, &t);
-    return (int64_t)t.tv_sec * 1000000 + t.tv_nsec / 1000;
-}
-
 /* Asks for a huge page there. Zeroing it at once takes a fifth of what the faults of its 512 small pages do, and fresh memory is
  * the largest part of what a push costs beside the system calls. But where a virtual machine gives free memory back to its host,
  * the host must find all of a huge page anew, which takes five times as long as small pages do that were in use before. So one
@@ -97,9 +90,9 @@ static void make_huge(struct mq_region *region)
 {
     region->huge = true;
     madvise(region->begin, REGION_BYTES, MADV_HUGEPAGE);
-    int64_t begin_us = clock_us(CLOCK_THREAD_CPUTIME_ID);
+    int64_t begin_us = mq_clock_read_us(CLOCK_THREAD_CPUTIME_ID);
     *(volatile char *)region->begin = 0;
-    region->dear = clock_us(CLOCK_THREAD_CPUTIME_ID) - begin_us > DEAR_US;
+    region->dear = mq_clock_read_us(CLOCK_THREAD_CPUTIME_ID) - begin_us > DEAR_US;
 }
 
 /* Address space for n bytes of spans. */
@@ -172,7 +165,7 @@ static int add_region(struct mq_slab *slab)
             make_huge(region);
     }
     note_price(slab, region);
-    int64_t now_ms = clock_us(CLOCK_MONOTONIC_COARSE) / 1000;
+    int64_t now_ms = mq_clock_read_ms(CLOCK_MONOTONIC_COARSE);
     slab->wants = !first && now_ms - slab->grown_ms < FAST_MS;
     slab->grown_ms = now_ms;
     slab->next = NULL;

@@ -1,6 +1,7 @@
 #include "log/log_file.h"
 
 #include "base/check.h"
+#include "base/clock.h"
 #include "base/crc32c.h"
 #include "base/mem.h"
 
@@ -38,15 +39,6 @@ const char *mq_log_file_error(const struct mq_log *log) { return mq_log_file_of(
 
 uint64_t mq_log_file_cut(const struct mq_log *log) { return mq_log_file_of(log)->cut; }
 
-static int64_t clock_us(clockid_t clock)
-{
-    struct timespec t;
-    clock_gettime(clock, &t);
-    return (int64_t)t.tv_sec * 1000000 + t.tv_nsec / 1000;
-}
-
-static int64_t clock_ms(clockid_t clock) { return clock_us(clock) / 1000; }
-
 /* --- appending --- */
 
 static int64_t file_append(struct mq_log *log, unsigned shard, const struct mq_frame *frame)
@@ -64,7 +56,7 @@ static int64_t file_append(struct mq_log *log, unsigned shard, const struct mq_f
         sched_yield();
         mq_mutex_lock(&file->mutex);
     }
-    int64_t now = clock_ms(CLOCK_REALTIME);
+    int64_t now = mq_clock_read_ms(CLOCK_REALTIME);
     file->time_ms = now > file->time_ms ? now : file->time_ms;
     head.epoch = file->epoch;
     head.number = ++file->number;
@@ -185,10 +177,10 @@ static int sync_segment(struct mq_log_file *file)
 {
     if (!file->dirty)
         return 0;
-    int64_t begin_us = clock_us(CLOCK_MONOTONIC);
+    int64_t begin_us = mq_clock_read_us(CLOCK_MONOTONIC);
     if (fdatasync(file->segment_fd) < 0) /* never tried again: the pages may be gone and look clean */
         return -errno;
-    int64_t end_us = clock_us(CLOCK_MONOTONIC);
+    int64_t end_us = mq_clock_read_us(CLOCK_MONOTONIC);
     file->dirty = false;
     atomic_fetch_add_explicit(&file->syncs, 1, memory_order_relaxed);
     atomic_fetch_add_explicit(&file->sync_us, (uint64_t)(end_us - begin_us), memory_order_relaxed);
@@ -335,7 +327,7 @@ static void rest(struct mq_log_file *file)
     if (atomic_load(&file->log.full)) {
         timeout = RETRY_MS;
     } else if (file->config.fsync == MQ_FSYNC_EVERYSEC && file->dirty) {
-        int64_t left = file->synced_ms + SYNC_MS - clock_ms(CLOCK_MONOTONIC);
+        int64_t left = file->synced_ms + SYNC_MS - mq_clock_read_ms(CLOCK_MONOTONIC);
         timeout = left > 0 ? (int)left : 0;
     }
     mq_hook_plan(&file->hook, INT64_MAX);
@@ -368,7 +360,7 @@ static int step(struct mq_log_file *file, bool *over)
     mq_mutex_lock(&file->turn);
     int status = write_pending(file);
     *over = status == 0 && stopping;
-    bool due = *over || (file->config.fsync == MQ_FSYNC_EVERYSEC && clock_ms(CLOCK_MONOTONIC) >= file->synced_ms + SYNC_MS);
+    bool due = *over || (file->config.fsync == MQ_FSYNC_EVERYSEC && mq_clock_read_ms(CLOCK_MONOTONIC) >= file->synced_ms + SYNC_MS);
     int synced = status >= 0 && due ? sync_segment(file) : 0;
     if (synced == 0 && *over)
         synced = cut_zeros(file);
