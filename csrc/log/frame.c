@@ -189,9 +189,10 @@ static bool is_more(const struct mq_frame *frame, const struct mq_record *r)
 
 static void remember(struct mq_frame *frame, const struct mq_record *r)
 {
-    frame->last.any = r->type == MQ_REC_PUSHED;
-    if (!frame->last.any)
+    if (r->type != MQ_REC_PUSHED) {
+        frame->last.any = false;
         return;
+    }
     frame->last = (__typeof__(frame->last)){
         .any = true, .slot = r->slot, .priority = r->priority, .at_ms = r->at_ms, .run_at_ms = r->run_at_ms, .max_attempts = r->max_attempts,
         .backoff_ms = r->backoff_ms, .max_backoff_ms = r->max_backoff_ms, .ttl_ms = r->ttl_ms, .timeout_ms = r->timeout_ms,

@@ -37,28 +37,27 @@ static int newest_first(const void *a, const void *b)
 
 #define SNAPSHOTS_MAX 64
 
-static bool is_snapshot(const char *name, uint64_t *number)
+/* False if it is not the name of a snapshot that ends so. */
+static bool parse_snapshot(const char *name, const char *end, uint64_t *number)
 {
     char again[NAME_BYTES];
     *number = strtoull(name, NULL, 10);
-    snapshot_name(*number, "", again);
+    snapshot_name(*number, end, again);
     return strcmp(name, again) == 0;
 }
 
 /* Numbers of the snapshots there are, newest first; how many, or -errno. Half-made ones are removed. */
 static int list_snapshots(int folder_fd, uint64_t numbers[SNAPSHOTS_MAX])
 {
-    int fd = openat(folder_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC), n = 0;
-    DIR *folder = fd < 0 ? NULL : fdopendir(fd);
+    DIR *folder = mq_folder_read(folder_fd);
+    uint64_t number;
+    int n = 0;
     if (!folder)
         return -errno;
     for (struct dirent *entry; (entry = readdir(folder));) {
-        char name[NAME_BYTES];
-        uint64_t number = strtoull(entry->d_name, NULL, 10);
-        snapshot_name(number, ".tmp", name);
-        if (strcmp(entry->d_name, name) == 0)
-            unlinkat(folder_fd, name, 0);
-        if (is_snapshot(entry->d_name, &number) && n < SNAPSHOTS_MAX)
+        if (parse_snapshot(entry->d_name, ".tmp", &number))
+            unlinkat(folder_fd, entry->d_name, 0);
+        if (parse_snapshot(entry->d_name, "", &number) && n < SNAPSHOTS_MAX)
             numbers[n++] = number;
     }
     closedir(folder);
@@ -290,11 +289,11 @@ static void snapshot_made(struct mq_log *log)
 void mq_log_file_count_older(struct mq_log_file *file)
 {
     uint64_t number, all = 0, newest = atomic_load(&file->snapshot_bytes) + atomic_load(&file->since_snapshot);
-    int fd = openat(file->folder_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    DIR *folder = fd < 0 ? NULL : fdopendir(fd);
+    DIR *folder = mq_folder_read(file->folder_fd);
     struct stat stat_of;
     for (struct dirent *entry; folder && (entry = readdir(folder));)
-        if ((is_snapshot(entry->d_name, &number) || mq_segment_parse(entry->d_name, &number)) && fstatat(fd, entry->d_name, &stat_of, 0) == 0)
+        if ((parse_snapshot(entry->d_name, "", &number) || mq_segment_parse(entry->d_name, &number)) &&
+            fstatat(file->folder_fd, entry->d_name, &stat_of, 0) == 0)
             all += (uint64_t)stat_of.st_size;
     if (folder)
         closedir(folder);

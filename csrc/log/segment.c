@@ -3,7 +3,6 @@
 #include "base/crc32c.h"
 #include "base/mem.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -75,18 +74,24 @@ static int by_number(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-int mq_segment_list(int folder_fd, uint64_t **firsts)
+DIR *mq_folder_read(int folder_fd)
 {
     int fd = openat(folder_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     DIR *folder = fd < 0 ? NULL : fdopendir(fd);
+    int error = errno;
+    if (fd >= 0 && !folder)
+        close(fd);
+    errno = error;
+    return folder;
+}
+
+int mq_segment_list(int folder_fd, uint64_t **firsts)
+{
+    DIR *folder = mq_folder_read(folder_fd);
     int n = 0, cap = 0;
     *firsts = NULL;
-    if (!folder) {
-        int error = errno;
-        if (fd >= 0)
-            close(fd);
-        return -error;
-    }
+    if (!folder)
+        return -errno;
     for (struct dirent *entry; (entry = readdir(folder));) {
         uint64_t first;
         if (!mq_segment_parse(entry->d_name, &first))

@@ -14,6 +14,7 @@
 
 #include "base/slice.h"
 
+#include <dirent.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -38,6 +39,9 @@ void mq_frame_head_put(const struct mq_frame_head *head, char out[MQ_FRAME_HEAD]
 bool mq_frame_head_get(const char in[MQ_FRAME_HEAD], struct mq_frame_head *head);
 /* The chain after a frame. */
 uint32_t mq_frame_chain(uint32_t chain, const char head[MQ_FRAME_HEAD]);
+
+/* What is in the folder, read from its start; to be closed. NULL with errno set. */
+DIR *mq_folder_read(int folder_fd);
 
 void mq_segment_name(uint64_t first, char out[MQ_SEGMENT_NAME]);
 /* False if it is not the name of a segment. */
