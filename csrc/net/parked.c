@@ -340,7 +340,7 @@ static bool may_wait(const struct mq_parked *parked)
         const struct mq_queue *queue = waiter->queue;
         if (parked->for_ending)
             queue = mq_slot_job(mq_shard_slot(shard, waiter->hash), waiter->hash)->queue;
-        may = right->planes >> (parked->for_ending ? MQ_PLANE_job : MQ_PLANE_work) & 1 && mq_right_covers(right, mq_queue_name(queue));
+        may = mq_right_opens(right, parked->for_ending ? MQ_PLANE_job : MQ_PLANE_work, mq_queue_name(queue));
     }
     mq_mutex_unlock(&shard->mutex);
     return may;

@@ -228,7 +228,7 @@ void mq_subscriber_renew(struct mq_conn *conn)
     if (!subscriber || !right)
         return;
     for (uint32_t i = subscriber->n; i--;)
-        if (!(right->planes >> MQ_PLANE_job & 1) || !mq_right_covers(right, subscriber->wanted[i].queue))
+        if (!mq_right_opens(right, MQ_PLANE_job, subscriber->wanted[i].queue))
             take_out(subscriber, &subscriber->wanted[i], MQ_EVENTS_ALL);
 }
 

@@ -51,5 +51,10 @@ void mq_access_drop(struct mq_access *access);
 const struct mq_right *mq_access_find(const struct mq_access *access, mq_slice token);
 /* Is the right for this queue? */
 bool mq_right_covers(const struct mq_right *right, mq_slice queue);
+/* And for commands of this plane? */
+static inline bool mq_right_opens(const struct mq_right *right, enum mq_plane plane, mq_slice queue)
+{
+    return right->planes >> plane & 1 && mq_right_covers(right, queue);
+}
 
 #endif
