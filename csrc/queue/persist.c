@@ -77,10 +77,11 @@ int mq_persist_recover(struct mq_engine *engine)
     for (unsigned i = 0; i < MQ_SHARDS; i++)
         kept += atomic_load(&engine->shards[i].done_n);
     atomic_store(&engine->kept, kept); /* before any shard is locked: what is due then goes, and is counted down */
+    int64_t now = mq_engine_now(engine);
     for (unsigned i = 0; i < MQ_SHARDS; i++) {
-        engine->shards[i].began_ms = mq_engine_now(engine);
-        fill_buckets(&engine->shards[i], mq_engine_now(engine));
-        give_back(&engine->shards[i], mq_engine_now(engine));
+        engine->shards[i].began_ms = now;
+        fill_buckets(&engine->shards[i], now);
+        give_back(&engine->shards[i], now);
     }
     mq_mutex_lock(&engine->crons.mutex);
     mq_crons_publish(engine);

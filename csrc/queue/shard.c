@@ -183,8 +183,7 @@ unsigned mq_shard_extend(struct mq_shard *shard)
     struct mq_region *region = mq_region_make(huge);
     mq_mutex_lock(&shard->mutex);
     mq_slab_give(&shard->jobs, region);
-    publish_due(shard, MQ_DUE_MEMORY, memory_due(shard), false);
-    mq_mutex_unlock(&shard->mutex);
+    mq_shard_unlock(shard);
     return region != NULL;
 }
 
