@@ -9,7 +9,7 @@ from mqfast.http.app import make_app
 from mqfast.http.hub import Hub
 from mqfast.http.serve import HttpServer
 from mqfast.http.source import Source
-from mqfast.http.tls import make_context
+from mqfast.http.tls import load, make_context
 from mqfast.http.waiting import Links, Slots
 from mqfast.settings import HTTP_RESERVE, Settings
 
@@ -70,7 +70,7 @@ class Http:
         """Show new connections the certificate as its files have it now. Raises OSError."""
         if self._tls is not None:
             assert self._settings.tls_cert and self._settings.tls_key
-            self._tls.load_cert_chain(self._settings.tls_cert, self._settings.tls_key, password=b"")
+            load(self._tls, self._settings.tls_cert, self._settings.tls_key)
 
     def renew(self) -> None:
         """Other tokens count now: what was begun with one and still lasts ends, and may be asked for again."""

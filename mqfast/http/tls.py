@@ -18,8 +18,13 @@ def make_context(certificate: str, key: str) -> ssl.SSLContext:
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.options |= ssl.OP_NO_RENEGOTIATION | ssl.OP_NO_COMPRESSION
     context.set_alpn_protocols(["http/1.1"])
-    context.load_cert_chain(certificate, key, password=b"")  # nobody is there to be asked for one
+    load(context, certificate, key)
     return context
+
+
+def load(context: ssl.SSLContext, certificate: str, key: str) -> None:
+    """Show new connections this certificate. Raises OSError (ssl.SSLError is one) for files that cannot be used."""
+    context.load_cert_chain(certificate, key, password=b"")  # nobody is there to be asked for one
 
 
 class NothingYet(Exception):
