@@ -4,6 +4,7 @@
 #include "log/log_file.h"
 #include "tests/fail_disk.h"
 #include "tests/folder.h"
+#include "tests/log_thread.h"
 #include "tests/test.h"
 
 #include <dirent.h>
@@ -74,43 +75,20 @@ static int64_t append(struct mq_log *log, uint64_t id, unsigned records)
     return number;
 }
 
-static void *run(void *log) { return (void *)(intptr_t)mq_log_file_run(log); }
-
-static pthread_t start(struct mq_log *log)
-{
-    pthread_t thread;
-    CHECK_INT(pthread_create(&thread, NULL, run, log), 0);
-    return thread;
-}
-
-static int stop(struct mq_log *log, pthread_t thread)
-{
-    void *status;
-    mq_log_file_stop(log);
-    CHECK_INT(pthread_join(thread, &status), 0);
-    return (int)(intptr_t)status;
-}
-
-static void wait_committed(const struct mq_log *log, uint64_t number)
-{
-    while (log->ops->committed(log) < number)
-        sched_yield();
-}
-
 /* A log of records 1 to n, one or a few a frame, written and closed. */
 static void write_log(uint64_t n, uint64_t segment_bytes)
 {
     struct mq_log *log = open_log(MQ_FSYNC_ALWAYS, segment_bytes);
     uint64_t id = replay(log).n + 1;
-    pthread_t thread = start(log);
+    pthread_t thread = log_start(log);
     while (id <= n) {
         unsigned records = id + 3 <= n && id % 4 == 0 ? 3 : 1;
         int64_t number = append(log, id, records);
         if (id % 7 == 0)
-            wait_committed(log, (uint64_t)number);
+            log_wait_committed(log, (uint64_t)number);
         id += records;
     }
-    CHECK_INT(stop(log, thread), 0);
+    CHECK_INT(log_stop(log, thread), 0);
     log->ops->close(log);
 }
 
@@ -159,12 +137,12 @@ TEST(committed_means_synced_when_fsync_is_always)
     new_folder();
     struct mq_log *log = open_log(MQ_FSYNC_ALWAYS, 0);
     replay(log);
-    pthread_t thread = start(log);
+    pthread_t thread = log_start(log);
     for (uint64_t id = 1; id <= 50; id++) {
-        wait_committed(log, (uint64_t)append(log, id, 1));
+        log_wait_committed(log, (uint64_t)append(log, id, 1));
         CHECK_INT(fail_disk_unsynced(), 0);
     }
-    CHECK_INT(stop(log, thread), 0);
+    CHECK_INT(log_stop(log, thread), 0);
     log->ops->close(log);
     remove_folder();
 }
@@ -176,10 +154,10 @@ TEST(everysec_and_none_commit_at_once_and_are_whole_after_a_stop)
         struct mq_log *log = open_log(mode, 0);
         replay(log);
         CHECK(log->ops->committed(log) == UINT64_MAX);
-        pthread_t thread = start(log);
+        pthread_t thread = log_start(log);
         for (uint64_t id = 1; id <= 500; id++)
             append(log, id, 1);
-        CHECK_INT(stop(log, thread), 0);
+        CHECK_INT(log_stop(log, thread), 0);
         CHECK_INT(fail_disk_unsynced(), 0);
         log->ops->close(log);
         CHECK_INT(count_log(), 500);
@@ -268,8 +246,8 @@ TEST(a_group_that_reached_the_disk_in_part_is_cut_from_its_first_hole_on)
     replay(log);
     for (uint64_t id = 21; id <= 30; id++)
         append(log, id, 1);
-    pthread_t thread = start(log); /* all ten with one sync */
-    CHECK_INT(stop(log, thread), 0);
+    pthread_t thread = log_start(log); /* all ten with one sync */
+    CHECK_INT(log_stop(log, thread), 0);
     log->ops->close(log);
     char *bytes = load(path, &n);
     size_t frame = (n - whole) / 10;
@@ -379,7 +357,7 @@ static uint64_t write_with_fault(enum fault fault, unsigned nth, unsigned times,
     struct mq_log *log = open_log(MQ_FSYNC_ALWAYS, 2048);
     CHECK_INT(replay(log).n, 0);
     fail_disk_arm(fault, nth, times);
-    pthread_t thread = start(log);
+    pthread_t thread = log_start(log);
     uint64_t committed = 0;
     void *result = NULL;
     bool ended = false;
@@ -390,7 +368,7 @@ static uint64_t write_with_fault(enum fault fault, unsigned nth, unsigned times,
         committed = ended ? committed : id;
     }
     *hit = fail_disk_disarm();
-    *status = ended ? (int)(intptr_t)result : stop(log, thread);
+    *status = ended ? (int)(intptr_t)result : log_stop(log, thread);
     log->ops->close(log);
     return committed;
 }

@@ -2,6 +2,7 @@
 #include "log/log_file.h"
 #include "tests/fail_disk.h"
 #include "tests/folder.h"
+#include "tests/log_thread.h"
 #include "tests/test.h"
 
 #include <dirent.h>
@@ -45,29 +46,9 @@ static uint64_t append(struct mq_log *log)
     return (uint64_t)number;
 }
 
-static void *run(void *log) { return (void *)(intptr_t)mq_log_file_run(log); }
-
-static pthread_t start(struct mq_log *log)
-{
-    pthread_t thread;
-    CHECK_INT(pthread_create(&thread, NULL, run, log), 0);
-    return thread;
-}
-
-/* The writing thread ends by itself, and well. */
-static void stop(struct mq_log *log, pthread_t thread)
-{
-    void *status;
-    mq_log_file_stop(log);
-    CHECK_INT(pthread_join(thread, &status), 0);
-    CHECK(!status);
-}
-
 static void append_committed(struct mq_log *log)
 {
-    uint64_t number = append(log);
-    while (log->ops->committed(log) < number)
-        sched_yield();
+    log_wait_committed(log, append(log));
 }
 
 /* The system tells of pages that it could not write once: a sync after one that failed proves nothing. Nobody may do it. */
@@ -79,7 +60,7 @@ TEST(nothing_is_committed_after_the_disk_has_failed)
         void *status;
         new_folder();
         struct mq_log *log = open_log(&n);
-        pthread_t thread = start(log);
+        pthread_t thread = log_start(log);
         append_committed(log);
         uint64_t committed = log->ops->committed(log);
         fail_disk_arm(FAULT_EIO, nth, 1);
@@ -96,8 +77,7 @@ TEST(nothing_is_committed_after_the_disk_has_failed)
             log->ops->leave(log, true);
             CHECK_INT(log->ops->committed(log), committed);
         } else {
-            mq_log_file_stop(log);
-            CHECK_INT(pthread_join(thread, &status), 0);
+            log_stop(log, thread);
             CHECK(nth > 1);
         }
         log->ops->close(log);
@@ -114,13 +94,13 @@ TEST(a_segment_ends_with_its_last_frame_though_zeros_were_written_in_part)
         new_folder();
         struct mq_log *log = open_log(&n);
         fail_disk_arm(FAULT_SHORT, nth, 1);
-        pthread_t thread = start(log);
+        pthread_t thread = log_start(log);
         append_committed(log);
         hit = fail_disk_disarm();
         log->ops->snapshots->freeze(log, 0); /* the next frame begins a segment */
         log->ops->snapshots->thaw(log);
         append_committed(log);
-        stop(log, thread);
+        CHECK_INT(log_stop(log, thread), 0);
         log->ops->close(log);
         test_note("short at call %u", nth);
         log = open_log(&n);
@@ -148,12 +128,11 @@ TEST(a_torn_frame_is_cut_though_its_content_looks_like_a_frame)
 {
     char key[MQ_FRAME_HEAD + 8] = {0};
     uint64_t n;
-    void *status;
     char path[400];
     struct stat stat_of;
     new_folder();
     struct mq_log *log = open_log(&n);
-    pthread_t thread = start(log);
+    pthread_t thread = log_start(log);
     append_committed(log);
     struct mq_frame frame;
     mq_frame_init(&frame);
@@ -169,10 +148,8 @@ TEST(a_torn_frame_is_cut_though_its_content_looks_like_a_frame)
     CHECK(aligned);
     uint64_t number = (uint64_t)log->ops->append(log, 3, &frame);
     mq_frame_close(&frame);
-    while (log->ops->committed(log) < number)
-        sched_yield();
-    mq_log_file_stop(log);
-    CHECK_INT(pthread_join(thread, &status), 0);
+    log_wait_committed(log, number);
+    log_stop(log, thread);
     log->ops->close(log);
     snprintf(path, sizeof path, "%s/00000000000000000001.log", folder);
     CHECK(stat(path, &stat_of) == 0);
@@ -196,13 +173,11 @@ static void append_more(void *log)
 TEST(who_leaves_writes_once_however_much_others_append)
 {
     uint64_t n;
-    void *status;
     new_folder();
     struct mq_log *log = open_log(&n);
-    pthread_t thread = start(log);
+    pthread_t thread = log_start(log);
     append_committed(log);
-    mq_log_file_stop(log); /* nobody else writes from here on */
-    CHECK_INT(pthread_join(thread, &status), 0);
+    log_stop(log, thread); /* nobody else writes from here on */
     mq_log_file_of(log)->quick = true;
     log->on_commit = append_more;
     log->on_commit_context = log;
@@ -227,7 +202,7 @@ TEST(a_disk_that_falls_behind_is_full_until_it_has_caught_up)
     struct mq_log *log = mq_log_file_open(&config, why, sizeof why);
     CHECK(log);
     CHECK_INT(log->ops->replay(log, visit, visit, &n), 0);
-    pthread_t thread = start(log);
+    pthread_t thread = log_start(log);
     append(log);
     while (atomic_load(&mq_log_file_of(log)->appended))
         sched_yield();
@@ -240,7 +215,7 @@ TEST(a_disk_that_falls_behind_is_full_until_it_has_caught_up)
     mq_mutex_unlock(&mq_log_file_of(log)->turn);
     while (atomic_load(&log->full))
         sched_yield();
-    stop(log, thread);
+    CHECK_INT(log_stop(log, thread), 0);
     log->ops->close(log);
     remove_folder();
 }
